@@ -1,0 +1,166 @@
+//! Every limit: name, default, reason. What happens at each is said with it.
+//!
+//! The server announces the ones that a client must keep to in its `welcome` frame
+//! ([`Announced`]), so a client never hard-codes them.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+// Ids ------------------------------------------------------------------------------------------
+
+/// Bytes of a thread's key. Long enough for two UUIDs and a tenant's name; short enough that ids
+/// stay a small part of a frame. Beyond: `bad_id`.
+pub const THREAD_KEY_BYTES_MAX: usize = 128;
+/// Digits of the time in a standard run id: milliseconds until the year 33658.
+pub const RUN_MS_DIGITS_MAX: usize = 15;
+/// Bytes of a run's id: the longest thread, `_run_`, the time, `_`, eight hex digits.
+pub const RUN_ID_BYTES_MAX: usize =
+    "thread_".len() + THREAD_KEY_BYTES_MAX + "_run_".len() + RUN_MS_DIGITS_MAX + 1 + 32;
+/// Bytes of a name inside an event or a frame: an agent, a tool, a call, a message, a type.
+pub const NAME_BYTES_MAX: usize = 256;
+/// Characters of bad input that an error message repeats, so that an error stays readable.
+pub const ERROR_ECHO_CHARS: usize = 80;
+
+// Events and frames ----------------------------------------------------------------------------
+
+/// Bytes of one event as JSON. A tool's output of a quarter megabyte is already more than a chat
+/// shows; larger things belong in object storage with a link. Beyond: `event_too_large`.
+pub const EVENT_BYTES_MAX: usize = 256 * 1024;
+/// Depth of nested JSON in an event. Deeper data has crashed recursive parsers in browsers and
+/// agents alike. Beyond: `bad_event`.
+pub const JSON_DEPTH_MAX: usize = 64;
+/// Members of an event beside the six known ones; more belong in `data`. Beyond: `bad_event`.
+pub const EXTRA_MEMBERS_MAX: usize = 32;
+/// Bytes of one frame from a client. Beyond: `frame_too_large`, the connection stays.
+pub const FRAME_BYTES_MAX: usize = 1024 * 1024;
+/// Bytes of a frame that are still read to answer with `frame_too_large`. Beyond, the connection
+/// is closed (1009), for reading on would let one client fill the memory.
+pub const FRAME_BYTES_HARD_MAX: usize = 4 * FRAME_BYTES_MAX;
+/// Events in one publish. With the largest group commit still well under a frame. Beyond:
+/// `too_many_events`.
+pub const PUBLISH_EVENTS_MAX: usize = 1_024;
+/// Bytes of one HTTP publish body. Beyond: 413 `frame_too_large`.
+pub const HTTP_BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Bytes of a user's message. A long pasted document fits. Beyond: `event_too_large`.
+pub const MESSAGE_BYTES_MAX: usize = 64 * 1024;
+
+// A connection ---------------------------------------------------------------------------------
+
+/// From the socket's opening to `hello`. Long enough for a token function that asks a slow server.
+/// Beyond: closed with `hello_timeout`.
+pub const HELLO_DEADLINE: Duration = Duration::from_secs(10);
+/// The server is never silent for longer: it sends `beat`. Under the 30 to 60 s after which
+/// proxies cut idle sockets, over what would drain a phone's battery.
+pub const HEARTBEAT: Duration = Duration::from_secs(15);
+/// Heartbeats of silence after which the other side is taken for gone.
+pub const HEARTBEATS_MISSED_MAX: u32 = 2;
+/// Threads one connection may follow. A chat list with live badges stays below. Beyond:
+/// `too_many_subscriptions`.
+pub const SUBSCRIPTIONS_MAX: usize = 256;
+/// Publishes of one connection that the log has not answered yet. Beyond: `too_many_in_flight`.
+pub const PUBLISHES_IN_FLIGHT_MAX: usize = 64;
+/// Bytes written to one socket before it is flushed: what one write call carries. Bounds the
+/// memory of a slow reader, for nothing more is taken from the log until it is gone.
+pub const WRITE_BYTES_MAX: usize = 256 * 1024;
+/// A write that makes no progress for so long means a dead or hopeless reader. It is closed with
+/// `slow_reader`, comes back when it can, and continues from its position.
+pub const WRITE_STALL: Duration = Duration::from_secs(20);
+/// Bad frames in a row before a connection is closed with `protocol_error`: a client that speaks
+/// nonsense must not make the server answer nonsense for ever.
+pub const BAD_FRAMES_MAX: u32 = 32;
+/// Connections at once. 10 KiB each: 1 GiB. Beyond: refused with 503 before the handshake.
+pub const CONNECTIONS_MAX: usize = 100_000;
+
+// The log and its feeds ------------------------------------------------------------------------
+
+/// Events in one group commit. At 1,024 a group the fsync is already a small part of the cost.
+pub const GROUP_EVENTS_MAX: usize = 4_096;
+/// Bytes in one group commit; bounds the memory of a group and the size of its frames.
+pub const GROUP_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Appends waiting for the commit thread. Beyond, publishers wait: back-pressure, not memory.
+pub const APPENDS_QUEUED_MAX: usize = 8_192;
+/// Bytes of the frames a thread keeps in memory for its followers. Some hundred deltas: a reader
+/// that stalls for a few seconds still finds them. Older frames are read from the log.
+pub const TAIL_BYTES_MAX: usize = 128 * 1024;
+/// Frames a thread keeps in memory for its followers.
+pub const TAIL_FRAMES_MAX: usize = 256;
+/// Events that one read from the log brings at most.
+pub const PAGE_EVENTS_MAX: usize = 512;
+/// Bytes that one read from the log brings at most (one event may exceed it alone).
+pub const PAGE_BYTES_MAX: usize = 128 * 1024;
+/// Events of a page over HTTP when the request names no limit.
+pub const PAGE_EVENTS_DEFAULT: usize = 100;
+/// Threads in one answer of `GET /v1/threads`.
+pub const THREADS_PAGE_MAX: usize = 1_000;
+/// Threads whose head the commit thread remembers; others are read again from disk when needed.
+pub const HEADS_CACHED_MAX: usize = 100_000;
+
+// Runs and asking ------------------------------------------------------------------------------
+
+/// Tools that one run executes at once.
+pub const TOOLS_EXECUTING_MAX: usize = 64;
+/// Runs whose state the bridge keeps in memory; others are read again from the log when needed.
+pub const RUN_STATES_MAX: usize = 100_000;
+/// Runs that wait for an agent, all threads together. Beyond: `slow_down`.
+pub const WORK_WAITING_MAX: usize = 10_000;
+/// Agents one connection may serve.
+pub const SERVED_AGENTS_MAX: usize = 16;
+/// An agent that was handed work and has not started by then is taken for stuck: the work is
+/// handed to another.
+pub const WORK_START_DEADLINE: Duration = Duration::from_secs(30);
+/// How long a run's agent may be gone before the run is ended with `agent_lost`. Longer than a
+/// restart of the agent or of the server, shorter than a person's patience.
+pub const AGENT_GRACE: Duration = Duration::from_secs(20);
+/// How long a run stays in the registry after its last event.
+pub const REGISTRY_TTL: Duration = Duration::from_secs(24 * 60 * 60);
+
+// A client -------------------------------------------------------------------------------------
+
+/// Commands a client keeps while the server has not acknowledged them. Beyond: refused locally
+/// with `outbox_full`.
+pub const OUTBOX_MAX: usize = 1_024;
+/// First step of the exponential backoff. Full jitter: the wait is random between 0 and the step.
+pub const BACKOFF_MIN: Duration = Duration::from_millis(250);
+/// Largest step of the backoff.
+pub const BACKOFF_MAX: Duration = Duration::from_secs(20);
+/// How long a dial may take, and then how long `welcome` may take.
+pub const DIAL_DEADLINE: Duration = Duration::from_secs(10);
+
+// Shutdown -------------------------------------------------------------------------------------
+
+/// How long open connections get to take their `goodbye` before the server stops anyway.
+pub const DRAIN_DEADLINE: Duration = Duration::from_secs(5);
+/// `goodbye` spreads the clients' return over this time, so that a restart is not a stampede.
+pub const GOODBYE_SPREAD: Duration = Duration::from_millis(1_000);
+
+/// The limits that a client must keep to, as the server's `welcome` announces them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Announced {
+    /// [`EVENT_BYTES_MAX`].
+    pub event_bytes: usize,
+    /// [`FRAME_BYTES_MAX`].
+    pub frame_bytes: usize,
+    /// [`PUBLISH_EVENTS_MAX`].
+    pub publish_events: usize,
+    /// [`PUBLISHES_IN_FLIGHT_MAX`].
+    pub publishes_in_flight: usize,
+    /// [`SUBSCRIPTIONS_MAX`].
+    pub subscriptions: usize,
+    /// [`MESSAGE_BYTES_MAX`].
+    pub message_bytes: usize,
+}
+
+impl Default for Announced {
+    fn default() -> Self {
+        Self {
+            event_bytes: EVENT_BYTES_MAX,
+            frame_bytes: FRAME_BYTES_MAX,
+            publish_events: PUBLISH_EVENTS_MAX,
+            publishes_in_flight: PUBLISHES_IN_FLIGHT_MAX,
+            subscriptions: SUBSCRIPTIONS_MAX,
+            message_bytes: MESSAGE_BYTES_MAX,
+        }
+    }
+}
