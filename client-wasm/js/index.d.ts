@@ -1,0 +1,537 @@
+/**
+ * Rethread in the browser: follow the events of AI agents, in order and exactly once, through
+ * dropped connections, sleeping laptops and restarted servers.
+ *
+ * ```js
+ * import { connect } from "@rethread/client";
+ *
+ * const client = await connect({ url: "https://rethread.example.com", token: () => fetchToken() });
+ * const thread = client.thread("thread_13679e4dcc38403a");
+ * thread.on("message_delta", (event) => show(event.data.text));
+ * await thread.send("What is a cursor?");
+ * ```
+ *
+ * @packageDocumentation
+ */
+
+/**
+ * Loads the WebAssembly, once for the page however often this is called, and starts to connect.
+ *
+ * Resolves as soon as the client can be used, which is before the server has answered: threads may
+ * be followed and messages sent at once, and {@link Client.status} says how the connection fares. A
+ * page that opens without network therefore works as soon as the network is there.
+ *
+ * @throws {@link RethreadError} `bad_option` for an option that cannot be used, `wasm_failed` when
+ *   the WebAssembly could not be loaded.
+ */
+export function connect(options: ConnectOptions): Promise<Client>;
+
+/** What {@link connect} needs. */
+export interface ConnectOptions {
+  /**
+   * Where the server is: `https://host`, `http://host`, `wss://host` or `ws://host`, with or without
+   * a path in front of `/v1/ws`. Default: where the page came from.
+   */
+  url?: string | URL;
+  /**
+   * The token that says who this is and what it may do; or a function that brings one. The function
+   * is called for every connection, and again when the server says that a token has expired, so a
+   * page may stay open for days. When it throws, the client tries again later.
+   */
+  token: string | (() => string | Promise<string>);
+  /**
+   * Where the WebAssembly comes from, for pages that cannot fetch it from beside the package's
+   * JavaScript: its address, an answer of `fetch`, its bytes, or a compiled module. Counts for the
+   * page's first `connect` only.
+   */
+  wasm?: string | URL | Request | Response | Promise<Response> | BufferSource | WebAssembly.Module;
+}
+
+/** A connection to a server; one serves a whole page. */
+export interface Client {
+  /** What the connection does now. */
+  readonly status: Status;
+  /**
+   * Calls `handler` at every change of {@link Client.status}; not for the present one.
+   *
+   * @returns a function that takes the handler off again.
+   */
+  on(type: "status", handler: (status: Status) => void): () => void;
+  /**
+   * The conversation with this id; the same object for the same id until that is closed. Nothing is
+   * asked of the server until a handler is attached, or something is sent.
+   *
+   * @param options count for the call that makes the object.
+   * @throws {@link RethreadError} `bad_id` for what cannot be a thread's id, `closed` after
+   *   {@link Client.close}.
+   */
+  thread(id: string, options?: ThreadOptions): Thread;
+  /**
+   * Closes the connection for good. Iterators end, and promises that wait for the server are
+   * rejected with `closed`. Calling it again does nothing.
+   */
+  close(): void;
+}
+
+/** How {@link Client.thread} follows a thread. */
+export interface ThreadOptions {
+  /**
+   * Where to begin: `"start"` with the first event that the server keeps (default), `"now"` with
+   * the next one, or with the event after a {@link Position} that was saved earlier.
+   */
+  after?: "start" | "now" | Position;
+}
+
+/**
+ * A conversation.
+ *
+ * It is followed from the moment that the first handler or iterator is attached; all that are
+ * attached in the same turn of the event loop see everything from {@link ThreadOptions.after} on.
+ * One that is attached later sees what comes after. To see everything again, `close()` it and ask
+ * `client.thread(id)` for a new one.
+ *
+ * A handler is called once for each event, in the order of `seq`, also across reconnects. One that
+ * throws is reported (`reportError`), and the others are still called.
+ */
+export interface Thread {
+  /** Its id, `thread_…`. */
+  readonly id: string;
+  /**
+   * The last event that was handed to handlers; inside a handler, the event it is called with. Give
+   * it as {@link ThreadOptions.after} to go on from here after a reload. `null` before the server
+   * has answered the first time.
+   */
+  readonly position: Position | null;
+  /**
+   * Calls `handler` for each event of one type, or of every type with `"*"`. Two names are the
+   * thread's own: `"reset"` and `"error"` (see {@link ThreadHandlers}).
+   *
+   * @returns a function that takes the handler off again.
+   */
+  on<K extends keyof ThreadHandlers>(type: K, handler: (event: ThreadHandlers[K]) => void): () => void;
+  on<T extends string>(
+    type: T extends keyof ThreadHandlers ? never : T,
+    handler: (event: UnknownEvent) => void,
+  ): () => void;
+  /**
+   * Calls `handler` with the events as they arrived together, after the handlers of
+   * {@link Thread.on}. The cheapest way to follow a busy thread: one call, and one render, for
+   * hundreds of events.
+   *
+   * @returns a function that takes the handler off again.
+   */
+  onBatch(handler: (events: RethreadEvent[], info: BatchInfo) => void): () => void;
+  /**
+   * The events as an endless iteration. Ends with {@link Thread.close} and {@link Client.close}.
+   *
+   * It keeps what arrives while the loop's body is busy: at most 65,536 events. A loop that falls
+   * further behind gets `iterator_behind`, rather than filling the page's memory.
+   *
+   * @throws {@link RethreadError} from the loop: `iterator_behind`, `reset` (what the loop has seen
+   *   of the thread is void: begin again), the code of {@link ThreadHandlers.error}, or of the
+   *   connection's end.
+   */
+  events(): AsyncIterableIterator<RethreadEvent>;
+  /**
+   * Says something to an agent. Resolves when the message is in the thread's log, durably; it is
+   * kept and sent again across reconnects until then, and never stored twice.
+   *
+   * @throws {@link RethreadError} with the server's code, `outbox_full`, or `closed`.
+   */
+  send(text: string, options?: SendOptions): Promise<Sent>;
+  /**
+   * Stops a run. Resolves when its end, `agent_cancelled`, is in the log. Works from any tab.
+   *
+   * @throws {@link RethreadError} `run_ended` when it ended otherwise, `run_not_found`, …
+   */
+  cancel(run: string, reason?: string): Promise<Cancelled>;
+  /** Follows the thread no more and takes all handlers off. Iterators end. */
+  close(): void;
+}
+
+/** What {@link Thread.on} calls a handler with. */
+export interface ThreadHandlers extends RethreadEvents {
+  /** Every event, whatever its type. */
+  "*": RethreadEvent;
+  /**
+   * What was received of this thread is void (its log was made anew, or no longer has what came
+   * after the position): forget it. Events from the first one kept follow.
+   */
+  reset: Reset;
+  /**
+   * The server refuses to let this thread be followed, for example with `thread_not_found`. Nothing
+   * more will come. Without a handler it is reported on the console.
+   */
+  error: RethreadError;
+}
+
+/** A place in a thread's log: everything up to and including `seq` has been seen. */
+export interface Position {
+  /** Names the incarnation of the log, 8 hex digits. */
+  epoch: string;
+  /** The last event seen; 0 is before the first. */
+  seq: number;
+}
+
+/** What {@link Thread.onBatch} tells beside the events. */
+export interface BatchInfo {
+  /** The `seq` of the first event. */
+  first: number;
+  /** The `seq` of the last event. */
+  last: number;
+  /** The incarnation of the log. */
+  epoch: string;
+  /** True for events that had happened before this connection began to follow the thread. */
+  replayed: boolean;
+}
+
+/** See {@link ThreadHandlers.reset}. */
+export interface Reset {
+  /** The incarnation of the log now. */
+  epoch: string;
+  /** Why; a newer server may have other words. */
+  reason: "epoch_changed" | "position_ahead" | "retention" | "other";
+}
+
+/** See {@link Thread.send}. */
+export interface SendOptions {
+  /** The agent that is asked; without it any may answer. */
+  agent?: string;
+  /**
+   * The message's id, a UUID. Give one to show the message before the server has it, and to know it
+   * again in the `user_message` event. The same id is never stored twice.
+   */
+  messageId?: string;
+}
+
+/** A message that is in the log. */
+export interface Sent {
+  /** The run in which it will be answered. */
+  run: string;
+  /** The place of its `user_message` in the thread. */
+  seq: number;
+  /** Its id. */
+  messageId: string;
+}
+
+/** A run that was stopped. */
+export interface Cancelled {
+  /** The run. */
+  run: string;
+  /** The place of its `agent_cancelled` in the thread. */
+  seq: number;
+}
+
+// The connection --------------------------------------------------------------------------------
+
+/** What the connection does: a union that `switch (status.state)` narrows. */
+export type Status =
+  | ConnectingStatus
+  | OnlineStatus
+  | WaitingStatus
+  | OfflineStatus
+  | ClosedStatus;
+
+/** Dialling, or waiting for the server's welcome. */
+export interface ConnectingStatus {
+  state: "connecting";
+  /** 1 for the first try since the connection was last up. */
+  attempt: number;
+}
+
+/** Connected. */
+export interface OnlineStatus {
+  state: "online";
+  /** True once every thread that is followed has what happened before this connection. */
+  caughtUp: boolean;
+  /** How many such events this connection has brought so far. */
+  replayed: number;
+}
+
+/** Not connected; tries again by itself. */
+export interface WaitingStatus {
+  state: "waiting";
+  /** The number of the try that comes next. */
+  attempt: number;
+  /** When, in milliseconds since 1970, as `Date.now()`. */
+  retryAt: number;
+  /** Why the last connection ended, for a person. */
+  reason: string;
+}
+
+/** The browser says that there is no network; tries again when there is. */
+export interface OfflineStatus {
+  state: "offline";
+}
+
+/** Over: by {@link Client.close}, or because trying again would not help. */
+export interface ClosedStatus {
+  state: "closed";
+  /** `closed` after {@link Client.close}; otherwise why, for example `unauthorized`. */
+  code: ErrorCode;
+  /** The same for a person. */
+  reason: string;
+}
+
+// Errors ----------------------------------------------------------------------------------------
+
+/** Every error that this package throws or rejects with. Decide by `code`, show `message`. */
+export class RethreadError extends Error {
+  constructor(code: ErrorCode, message: string, details?: RethreadErrorDetails);
+  readonly name: "RethreadError";
+  /** A stable name. */
+  readonly code: ErrorCode;
+  /** What would have been right. */
+  readonly expected?: string;
+  /** What was received instead, shortened. */
+  readonly received?: string;
+  /** Each step that was tried to find a run's thread, and what it saw. */
+  readonly tried?: string[];
+  /** How long to wait before trying again, milliseconds. */
+  readonly retryAfterMs?: number;
+}
+
+/** The members of {@link RethreadError} beside code and message. */
+export interface RethreadErrorDetails extends ErrorOptions {
+  expected?: string;
+  received?: string;
+  tried?: string[];
+  retryAfterMs?: number;
+}
+
+/** A stable name for what went wrong: the server's, the client's own, or one of a newer server. */
+export type ErrorCode = ServerErrorCode | ClientErrorCode | (string & {});
+
+/** What the server refuses with; PROTOCOL.md says when. */
+export type ServerErrorCode =
+  | "bad_frame"
+  | "unknown_op"
+  | "frame_too_large"
+  | "hello_required"
+  | "unauthorized"
+  | "token_expired"
+  | "forbidden"
+  | "thread_not_found"
+  | "run_not_found"
+  | "not_found"
+  | "bad_id"
+  | "bad_event"
+  | "event_too_large"
+  | "too_many_events"
+  | "run_unresolved"
+  | "run_conflict"
+  | "run_order"
+  | "run_ended"
+  | "thread_taken"
+  | "too_many_subscriptions"
+  | "too_many_in_flight"
+  | "slow_down"
+  | "log_unavailable"
+  | "shutting_down"
+  | "internal";
+
+/** What the client itself refuses with. */
+export type ClientErrorCode =
+  /** An option has a value that cannot be used. */
+  | "bad_option"
+  /** The WebAssembly could not be loaded. */
+  | "wasm_failed"
+  /** The client or the thread was closed. */
+  | "closed"
+  /** Too many messages wait for the server. */
+  | "outbox_full"
+  /** The loop over {@link Thread.events} fell too far behind. */
+  | "iterator_behind"
+  /** What the loop over {@link Thread.events} has seen is void. */
+  | "reset";
+
+// Events ----------------------------------------------------------------------------------------
+
+/**
+ * One thing that happened in a run. A union that `switch (event.type)` narrows; what is left in
+ * `default` is an {@link UnknownEvent}, from an agent that is newer than this package.
+ */
+export type RethreadEvent = KnownEvent | UnknownEvent;
+
+/** An event of a type that this version knows. */
+export type KnownEvent = RethreadEvents[EventType];
+
+/** The types that this version knows. */
+export type EventType = keyof RethreadEvents;
+
+/** The event that goes with each type. */
+export interface RethreadEvents {
+  /** An agent has taken the run on. */
+  agent_started: AgentStartedEvent;
+  /** A piece of what the agent thinks. */
+  agent_thinking: AgentThinkingEvent;
+  /** A tool works. */
+  tool_executing: ToolExecutingEvent;
+  /** A tool has answered, or failed. */
+  tool_completed: ToolCompletedEvent;
+  /** The run has ended well. */
+  agent_completed: AgentCompletedEvent;
+  /** A piece of the answer's text. */
+  message_delta: MessageDeltaEvent;
+  /** The run has ended with an error. */
+  agent_failed: AgentFailedEvent;
+  /** The run was stopped. */
+  agent_cancelled: AgentCancelledEvent;
+  /** A person's message. */
+  user_message: UserMessageEvent;
+  /** Something of the application's own. */
+  custom: CustomEvent;
+}
+
+/** What all events have. */
+export interface EventBase {
+  /** Its place in the thread: 1, 2, 3, … without holes. */
+  seq: number;
+  /** The publisher's id for it, a UUID. */
+  id: string;
+  /** The run it belongs to. */
+  run: string;
+  /**
+   * When it happened, milliseconds since 1970, by the publisher's clock. For showing; order is the
+   * matter of `seq`.
+   */
+  at: number;
+}
+
+/** An agent has taken the run on. */
+export interface AgentStartedEvent extends EventBase {
+  type: "agent_started";
+  data: {
+    /** The agent's name. */
+    agent: string;
+    /** What it says at its start. */
+    message?: string;
+  };
+}
+
+/** A piece of what the agent thinks. */
+export interface AgentThinkingEvent extends EventBase {
+  type: "agent_thinking";
+  data: {
+    /** A chunk; chunks are shown one after the other as they are. */
+    text: string;
+  };
+}
+
+/** A tool works. */
+export interface ToolExecutingEvent extends EventBase {
+  type: "tool_executing";
+  data: {
+    /** Names the call within its run; `tool_completed` repeats it. */
+    call_id: string;
+    /** The tool's name. */
+    tool: string;
+    /** What it was called with, any JSON. */
+    input?: unknown;
+  };
+}
+
+/** A tool has answered, or failed: with `output`, with `error`, or with neither; never with both. */
+export interface ToolCompletedEvent extends EventBase {
+  type: "tool_completed";
+  data: {
+    /** The call that is done. */
+    call_id: string;
+    /** What it answered, any JSON. */
+    output?: unknown;
+    /** What went wrong, for a person. */
+    error?: string;
+    /** How long it took, milliseconds. */
+    took_ms?: number;
+  };
+}
+
+/** The run has ended well. */
+export interface AgentCompletedEvent extends EventBase {
+  type: "agent_completed";
+  data: {
+    /** What came of it, any JSON. */
+    result?: unknown;
+    /** What it cost (tokens and the like), any JSON. */
+    usage?: unknown;
+  };
+}
+
+/** A piece of the answer's text. */
+export interface MessageDeltaEvent extends EventBase {
+  type: "message_delta";
+  data: {
+    /** The message this is a piece of; a run may write several. */
+    message_id: string;
+    /** The piece, to be put behind those before it. */
+    text: string;
+  };
+}
+
+/** The run has ended with an error. */
+export interface AgentFailedEvent extends EventBase {
+  type: "agent_failed";
+  data: {
+    /** A stable name. The server's own is `agent_lost`: the agent went away and stayed away. */
+    code: string;
+    /** The same for a person. */
+    message: string;
+  };
+}
+
+/** The run was stopped. */
+export interface AgentCancelledEvent extends EventBase {
+  type: "agent_cancelled";
+  data: {
+    /** The user who stopped it. */
+    by: string;
+    /** Why. */
+    reason?: string;
+  };
+}
+
+/** A person's message. */
+export interface UserMessageEvent extends EventBase {
+  type: "user_message";
+  data: {
+    /** The id that the sender gave it. */
+    message_id: string;
+    /** What was said. */
+    text: string;
+    /** The agent that is asked; without it any may answer. */
+    agent?: string;
+    /** The user who said it. */
+    by?: string;
+  };
+}
+
+/** Something of the application's own. */
+export interface CustomEvent extends EventBase {
+  type: "custom";
+  data: {
+    /** The application's name for it. */
+    name: string;
+    /** Any JSON. */
+    value: unknown;
+  };
+}
+
+/** An event of a type that this version does not know, as it came. */
+export interface UnknownEvent extends EventBase {
+  type: UnknownEventType;
+  data: unknown;
+}
+
+/**
+ * The type of an {@link UnknownEvent}: at run time a string that is no {@link EventType}. Compare it
+ * by way of `string`: `(event.type as string) === "weather_changed"`.
+ */
+export type UnknownEventType = AnyOtherType;
+
+// An enum that exists for the compiler only. A string with a mark (`string & {…}`) would be the
+// natural type, but one such member keeps `switch (event.type)` from narrowing the whole union.
+declare enum AnyOtherType {
+  AnyOther = "any other string",
+}
+
+export {};
