@@ -1,0 +1,104 @@
+import type { Client, Status } from "@rethread/client";
+
+import type { Api, ThreadEntry } from "./api";
+import { Conversation } from "./conversation";
+import { title } from "./format";
+import * as saved from "./saved";
+import { Store } from "./store";
+
+/**
+ * Conversations that are followed at once: the one shown, and those shown before it, so that going
+ * back is instant and their answers go on. Well under the server's 256 for one connection.
+ */
+const FOLLOWED_MAX = 12;
+
+/** What the page knows beside the conversations themselves. */
+export interface DeskState {
+  readonly status: Status;
+  /** The threads, newest activity first; `undefined` before the server has listed them. */
+  readonly threads: readonly ThreadEntry[] | undefined;
+  /** Titles that this page or browser has learned, by thread. */
+  readonly titles: ReadonlyMap<string, string>;
+  /** Why the list or a new conversation could not be had. */
+  readonly trouble: string | undefined;
+}
+
+/** The threads, the connection, and the conversations that are open. */
+export class Desk extends Store<DeskState> {
+  /** In the order of use, the newest last. */
+  private readonly open = new Map<string, Conversation>();
+
+  constructor(private readonly client: Client, private readonly api: Api) {
+    super({ status: client.status, threads: undefined, titles: saved.titles(), trouble: undefined });
+    client.on("status", (status) => {
+      const before = this.read().status.state;
+      this.write({ status });
+      if (status.state === "online" && before !== "online") void this.refresh();
+    });
+    window.addEventListener("focus", () => void this.refresh());
+    void this.refresh();
+  }
+
+  /** The conversation with this id, followed from its first event. */
+  conversation(id: string): Conversation {
+    const known = this.open.get(id);
+    const conversation = known ?? new Conversation(this.client, id, () => this.noticeEvents(id));
+    this.open.delete(id);
+    this.open.set(id, conversation);
+    for (const [other, old] of this.open) {
+      if (this.open.size <= FOLLOWED_MAX) break;
+      if (other === id || !old.isIdle()) continue;
+      old.close();
+      this.open.delete(other);
+    }
+    return conversation;
+  }
+
+  /** Makes a thread; gives its id, or nothing where that failed, which is then told. */
+  async create(text?: string): Promise<string | undefined> {
+    try {
+      const entry = await this.api.create(text === undefined ? undefined : title(text));
+      const others = (this.read().threads ?? []).filter(({ thread }) => thread !== entry.thread);
+      this.write({ threads: [entry, ...others], trouble: undefined });
+      return entry.thread;
+    } catch (error) {
+      this.write({ trouble: `A new conversation could not be made: ${(error as Error).message}` });
+      return undefined;
+    }
+  }
+
+  /** Asks the server for the list again. */
+  async refresh(): Promise<void> {
+    try {
+      this.write({ threads: await this.api.threads(), trouble: undefined });
+    } catch (error) {
+      // While the connection is down its own words say so.
+      if (this.read().status.state === "online") {
+        this.write({ trouble: `The conversations could not be listed: ${(error as Error).message}` });
+      }
+    }
+  }
+
+  /** A thread's title: its first message, where that is known. */
+  titleOf(id: string): string {
+    const { titles, threads } = this.read();
+    const entry = threads?.find(({ thread }) => thread === id);
+    return titles.get(id) ?? (entry?.title || (entry?.head ? "Untitled conversation" : "New conversation"));
+  }
+
+  /** Learns the title, and moves the thread up: its activity is the newest. */
+  private noticeEvents(id: string): void {
+    const { opening, seq } = this.open.get(id)!.read().view;
+    const { titles, threads } = this.read();
+    if (opening !== undefined && titles.get(id) !== title(opening)) {
+      const more = new Map(titles).set(id, title(opening));
+      saved.keepTitles(more);
+      this.write({ titles: more });
+    }
+    const entry = threads?.find(({ thread }) => thread === id);
+    if (threads && entry && entry.head < seq) {
+      const others = threads.filter(({ thread }) => thread !== id);
+      this.write({ threads: [{ ...entry, head: seq }, ...others] });
+    }
+  }
+}
