@@ -1,1 +1,5 @@
-//! Placeholder.
+//! The Rethread server.
+#![deny(missing_docs)]
+#![forbid(unsafe_code)]
+
+pub mod log;

@@ -1,0 +1,214 @@
+//! The log: what is in here is durable, numbered, and never taken back.
+//!
+//! A thread is a log; everybody else is a cursor over it. The trait [`Log`] is shaped for batches
+//! and is async, with numbering and duplicate detection *inside* [`Log::append`], because in a
+//! distributed engine those must be atomic with the write. Nothing above the trait may assume one
+//! process.
+//!
+//! [`LocalLog`] is the implementation for one process: group commit on a thread of its own over an
+//! [`engine::Engine`]: fjall on disk, or memory with faults to inject.
+//!
+//! The log knows bytes and positions. It knows nothing of HTTP, of tokens, or of what an event
+//! means; the one wire matter in it is [`frame`], which makes the text that all subscribers share.
+
+pub mod engine;
+pub mod frame;
+mod local;
+pub mod tail;
+
+pub use local::LocalLog;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use rethread_shared::{Epoch, EventId, RunId, ThreadId};
+use serde::{Deserialize, Serialize};
+
+use tail::{Follow, Wake};
+
+/// The durable log of all threads, and beside it the two small tables that must be as durable:
+/// threads, and runs (the registry's).
+pub trait Log: Send + Sync + 'static {
+    /// Creates a thread, or gives the one that is there (whoever owns it).
+    fn create(&self, new: NewThread) -> BoxFuture<'_, Result<Created, LogError>>;
+
+    /// The thread, if there is one.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    fn thread(&self, thread: &ThreadId) -> Result<Option<ThreadInfo>, LogError>;
+
+    /// Threads, the newest first: those of one owner, or all.
+    fn threads(
+        &self,
+        owner: Option<&str>,
+        limit: usize,
+    ) -> BoxFuture<'_, Result<Vec<ThreadInfo>, LogError>>;
+
+    /// Gives a thread a title.
+    fn entitle(&self, thread: &ThreadId, title: &str) -> BoxFuture<'_, Result<(), LogError>>;
+
+    /// Appends events to one thread, all or none. Takes its place in the queue when it is *called*,
+    /// not when the future is first polled: two calls one after the other are stored in that order.
+    /// The future is ready when the events are durable.
+    ///
+    /// An event whose id is in the thread already is not stored again.
+    fn append(
+        &self,
+        thread: &ThreadId,
+        events: Vec<NewRecord>,
+    ) -> BoxFuture<'static, Result<Vec<Appended>, LogError>>;
+
+    /// The events after `after`, in order, within `limit`. At least one if there is one.
+    fn read(
+        &self,
+        thread: &ThreadId,
+        after: u64,
+        limit: PageLimit,
+    ) -> BoxFuture<'_, Result<Vec<Record>, LogError>>;
+
+    /// The place of the event with this id, if it is stored.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    fn find(&self, thread: &ThreadId, id: EventId) -> Result<Option<u64>, LogError>;
+
+    /// Follows a thread: `wake` is called whenever its head has moved.
+    ///
+    /// # Errors
+    /// When there is no such thread, or the log cannot be read.
+    fn follow(&self, thread: &ThreadId, wake: Arc<dyn Wake>) -> Result<Follow, LogError>;
+
+    /// Remembers a run. Like `append`, takes its place in the queue when called; a run remembered
+    /// before an append is durable no later than it.
+    fn remember(&self, run: RunRecord) -> BoxFuture<'static, Result<(), LogError>>;
+
+    /// The run as last remembered.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    fn recall(&self, run: &RunId) -> Result<Option<RunRecord>, LogError>;
+
+    /// The runs that were last remembered as live.
+    fn live_runs(&self) -> BoxFuture<'_, Result<Vec<RunRecord>, LogError>>;
+
+    /// Says why the log has stopped taking events, if it has. Then nothing more is acknowledged
+    /// until the server is started anew.
+    fn poisoned(&self) -> Option<String>;
+}
+
+/// A thread to create.
+#[derive(Clone, Debug)]
+pub struct NewThread {
+    /// Its id.
+    pub thread: ThreadId,
+    /// The user who owns it.
+    pub owner: String,
+    /// What a list of threads shows for it.
+    pub title: Option<String>,
+    /// When, milliseconds since 1970.
+    pub created_at: u64,
+    /// The incarnation of its log, should it be new.
+    pub epoch: Epoch,
+}
+
+/// What [`Log::create`] found or made.
+#[derive(Clone, Debug)]
+pub struct Created {
+    /// The thread as it is now.
+    pub thread: ThreadInfo,
+    /// False when it was there already.
+    pub is_new: bool,
+}
+
+/// A thread as it is now.
+#[derive(Clone, Debug, Serialize)]
+pub struct ThreadInfo {
+    /// Its id.
+    pub thread: ThreadId,
+    /// The incarnation of its log.
+    pub epoch: Epoch,
+    /// The seq of its last event, 0 where there is none.
+    pub head: u64,
+    /// The user who owns it.
+    pub owner: Arc<str>,
+    /// What a list of threads shows for it.
+    pub title: Option<Arc<str>>,
+    /// When it was created, milliseconds since 1970.
+    pub created_at: u64,
+}
+
+/// An event to append.
+#[derive(Clone, Debug)]
+pub struct NewRecord {
+    /// Its id, by which a repetition is known.
+    pub id: EventId,
+    /// Its JSON text without `seq`: an object that is not empty.
+    pub body: Bytes,
+}
+
+/// A stored event.
+#[derive(Clone, Debug)]
+pub struct Record {
+    /// Its place.
+    pub seq: u64,
+    /// The text that was appended.
+    pub body: Bytes,
+}
+
+/// What became of an appended event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Appended {
+    /// Its place: the new one, or that of the first of its id.
+    pub seq: u64,
+    /// True when it was there already.
+    pub duplicate: bool,
+}
+
+/// How much one read may bring.
+#[derive(Clone, Copy, Debug)]
+pub struct PageLimit {
+    /// Events at most.
+    pub events: usize,
+    /// Bytes at most; one event may exceed it alone.
+    pub bytes: usize,
+}
+
+/// A run, as the registry remembers it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunRecord {
+    /// Its id.
+    pub run: RunId,
+    /// The thread it belongs to.
+    pub thread: ThreadId,
+    /// The thread's head when the run was first known: all its events come after.
+    pub after: u64,
+    /// When it was first known, milliseconds since 1970.
+    pub created_at: u64,
+    /// The agent that was asked for, where one was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<String>,
+    /// True when its agent works over a connection, so that losing the connection is losing it.
+    #[serde(default)]
+    pub connected: bool,
+    /// True until it has ended.
+    pub live: bool,
+}
+
+/// Why the log did not do what was asked.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum LogError {
+    /// A write or an fsync failed, and with it every promise; nothing is taken until a restart.
+    #[error("the log takes nothing more since a write failed ({0}); restart the server")]
+    Poisoned(String),
+    /// A read failed.
+    #[error("the log could not be read: {0}")]
+    Read(String),
+    /// There is no such thread.
+    #[error("there is no thread {0}")]
+    NoThread(ThreadId),
+    /// The log is being closed.
+    #[error("the log is closing")]
+    Closed,
+}

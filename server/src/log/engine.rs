@@ -1,0 +1,130 @@
+//! What a local log stands on: ordered bytes that are durable when `write` returns.
+
+pub mod fjall;
+pub mod keys;
+pub mod memory;
+
+use std::fmt;
+
+use bytes::Bytes;
+use rethread_shared::{EventId, RunId, ThreadId};
+use serde::{Deserialize, Serialize};
+
+use super::{PageLimit, Record, RunRecord};
+
+/// What went wrong, in the engine's own words.
+#[derive(Clone, Debug)]
+pub struct EngineError(pub String);
+
+impl fmt::Display for EngineError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Storage for one process. Blocking; [`super::LocalLog`] calls `write` from its commit thread only.
+pub trait Engine: Send + Sync + 'static {
+    /// Makes everything in the group durable, all or nothing, before it returns.
+    ///
+    /// # Errors
+    /// When that cannot be promised. The log is then poisoned.
+    fn write(&self, group: &Group) -> Result<(), EngineError>;
+
+    /// The place of an event by its id.
+    ///
+    /// # Errors
+    /// When the storage cannot be read.
+    fn find(&self, no: u64, id: EventId) -> Result<Option<u64>, EngineError>;
+
+    /// The seq of a thread's last event; 0 where there is none.
+    ///
+    /// # Errors
+    /// When the storage cannot be read.
+    fn head(&self, no: u64) -> Result<u64, EngineError>;
+
+    /// Events after `after`, in order.
+    ///
+    /// # Errors
+    /// When the storage cannot be read.
+    fn read(&self, no: u64, after: u64, limit: PageLimit) -> Result<Vec<Record>, EngineError>;
+
+    /// A thread's row.
+    ///
+    /// # Errors
+    /// When the storage cannot be read.
+    fn thread(&self, thread: &ThreadId) -> Result<Option<ThreadRow>, EngineError>;
+
+    /// Threads, the newest first: of one owner, or all.
+    ///
+    /// # Errors
+    /// When the storage cannot be read.
+    fn threads(&self, owner: Option<&str>, limit: usize) -> Result<Vec<ThreadRow>, EngineError>;
+
+    /// The highest number that a thread has; 0 where there is none.
+    ///
+    /// # Errors
+    /// When the storage cannot be read.
+    fn last_no(&self) -> Result<u64, EngineError>;
+
+    /// A run's row.
+    ///
+    /// # Errors
+    /// When the storage cannot be read.
+    fn run(&self, run: &RunId) -> Result<Option<RunRecord>, EngineError>;
+
+    /// The rows of the runs that are live.
+    ///
+    /// # Errors
+    /// When the storage cannot be read.
+    fn live_runs(&self) -> Result<Vec<RunRecord>, EngineError>;
+}
+
+/// What one group commit makes durable.
+#[derive(Debug, Default)]
+pub struct Group {
+    /// New events.
+    pub events: Vec<GroupEvent>,
+    /// New or changed threads.
+    pub threads: Vec<ThreadRow>,
+    /// New or changed runs.
+    pub runs: Vec<RunRecord>,
+}
+
+impl Group {
+    /// True when there is nothing to write.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.events.is_empty() && self.threads.is_empty() && self.runs.is_empty()
+    }
+}
+
+/// An event with the place it gets.
+#[derive(Clone, Debug)]
+pub struct GroupEvent {
+    /// The thread's number.
+    pub no: u64,
+    /// The place.
+    pub seq: u64,
+    /// The event's id.
+    pub id: EventId,
+    /// Its text without `seq`.
+    pub body: Bytes,
+}
+
+/// A thread as it is stored. Its number keeps the keys of its events short.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ThreadRow {
+    /// Counts threads from 1.
+    pub no: u64,
+    /// Its id.
+    pub thread: ThreadId,
+    /// The incarnation of its log.
+    pub epoch: rethread_shared::Epoch,
+    /// The user who owns it.
+    pub owner: String,
+    /// What a list shows for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// Milliseconds since 1970.
+    pub created_at: u64,
+}

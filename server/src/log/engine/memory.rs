@@ -1,0 +1,119 @@
+//! Memory, for tests: the same behaviour without a disk, and faults on demand.
+
+use std::{
+    collections::BTreeMap,
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+use parking_lot::Mutex;
+use rethread_shared::{EventId, RunId, ThreadId};
+
+use super::{Engine, EngineError, Group, ThreadRow};
+use crate::log::{PageLimit, Record, RunRecord};
+
+/// Keeps everything in memory. Nothing survives the process.
+#[derive(Debug, Default)]
+pub struct MemoryEngine {
+    rows: Mutex<Rows>,
+    fail_writes: AtomicBool,
+    fail_reads: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct Rows {
+    events: BTreeMap<(u64, u64), bytes::Bytes>,
+    ids: BTreeMap<(u64, EventId), u64>,
+    threads: BTreeMap<ThreadId, ThreadRow>,
+    runs: BTreeMap<RunId, RunRecord>,
+}
+
+impl MemoryEngine {
+    /// From now on every write fails, as on a full or dying disk.
+    pub fn fail_writes(&self, fail: bool) {
+        self.fail_writes.store(fail, Ordering::SeqCst);
+    }
+
+    /// From now on every read fails.
+    pub fn fail_reads(&self, fail: bool) {
+        self.fail_reads.store(fail, Ordering::SeqCst);
+    }
+
+    fn rows(&self) -> Result<parking_lot::MutexGuard<'_, Rows>, EngineError> {
+        if self.fail_reads.load(Ordering::SeqCst) {
+            return Err(EngineError("injected: reads fail".into()));
+        }
+        Ok(self.rows.lock())
+    }
+}
+
+impl Engine for MemoryEngine {
+    fn write(&self, group: &Group) -> Result<(), EngineError> {
+        if self.fail_writes.load(Ordering::SeqCst) {
+            return Err(EngineError("injected: writes fail".into()));
+        }
+        let mut rows = self.rows.lock();
+        for event in &group.events {
+            let before = rows.events.insert((event.no, event.seq), event.body.clone());
+            assert!(before.is_none(), "a place in the log is written once");
+            rows.ids.insert((event.no, event.id), event.seq);
+        }
+        for row in &group.threads {
+            rows.threads.insert(row.thread.clone(), row.clone());
+        }
+        for run in &group.runs {
+            rows.runs.insert(run.run.clone(), run.clone());
+        }
+        Ok(())
+    }
+
+    fn find(&self, no: u64, id: EventId) -> Result<Option<u64>, EngineError> {
+        Ok(self.rows()?.ids.get(&(no, id)).copied())
+    }
+
+    fn head(&self, no: u64) -> Result<u64, EngineError> {
+        let rows = self.rows()?;
+        Ok(rows.events.range((no, 0)..=(no, u64::MAX)).next_back().map_or(0, |(key, _)| key.1))
+    }
+
+    fn read(&self, no: u64, after: u64, limit: PageLimit) -> Result<Vec<Record>, EngineError> {
+        let rows = self.rows()?;
+        let mut bytes = 0;
+        let page = rows.events.range((no, after.saturating_add(1))..=(no, u64::MAX)).enumerate();
+        Ok(page
+            .take_while(|(place, (_, body))| {
+                bytes += body.len();
+                *place < limit.events && (bytes <= limit.bytes || *place == 0)
+            })
+            .map(|(_, (key, body))| Record { seq: key.1, body: body.clone() })
+            .collect())
+    }
+
+    fn thread(&self, thread: &ThreadId) -> Result<Option<ThreadRow>, EngineError> {
+        Ok(self.rows()?.threads.get(thread).cloned())
+    }
+
+    fn threads(&self, owner: Option<&str>, limit: usize) -> Result<Vec<ThreadRow>, EngineError> {
+        let rows = self.rows()?;
+        let mut found: Vec<_> = rows
+            .threads
+            .values()
+            .filter(|row| owner.is_none_or(|owner| row.owner == owner))
+            .cloned()
+            .collect();
+        found.sort_by_key(|row| std::cmp::Reverse(row.no));
+        found.truncate(limit);
+        Ok(found)
+    }
+
+    fn last_no(&self) -> Result<u64, EngineError> {
+        Ok(self.rows()?.threads.values().map(|row| row.no).max().unwrap_or(0))
+    }
+
+    fn run(&self, run: &RunId) -> Result<Option<RunRecord>, EngineError> {
+        Ok(self.rows()?.runs.get(run).cloned())
+    }
+
+    fn live_runs(&self) -> Result<Vec<RunRecord>, EngineError> {
+        Ok(self.rows()?.runs.values().filter(|run| run.live).cloned().collect())
+    }
+}

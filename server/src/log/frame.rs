@@ -1,0 +1,133 @@
+//! The ready-made `events` frame: made once for each group commit, shared by all subscribers.
+
+use std::fmt::Write;
+
+use bytes::Bytes;
+use rethread_shared::{Epoch, ThreadId};
+
+use super::Record;
+
+/// Consecutive events of one thread as the text of one wire frame. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Frame {
+    /// The seq of the first event in it.
+    pub first: u64,
+    /// The seq of the last.
+    pub last: u64,
+    /// The whole frame, valid UTF-8.
+    pub text: Bytes,
+    /// Where in `text` each event begins; the last entry is one past the end of the last event
+    /// plus one, as if a comma followed it too.
+    starts: std::sync::Arc<[u32]>,
+}
+
+impl Frame {
+    /// Makes the frame of `records`, which must be consecutive and not empty.
+    #[must_use]
+    pub fn new(thread: &ThreadId, epoch: Epoch, records: &[Record]) -> Self {
+        let (first, last) = (records[0].seq, records[records.len() - 1].seq);
+        debug_assert_eq!(last - first + 1, records.len() as u64, "records without holes");
+        let bytes: usize = records.iter().map(|record| record.body.len() + 28).sum();
+        let mut text = Vec::with_capacity(bytes + thread.as_str().len() + 128);
+        let mut head = String::new();
+        write!(
+            head,
+            r#"{{"op":"events","thread":"{thread}","epoch":"{epoch}","first":{first},"last":{last},"events":["#
+        )
+        .expect("a String takes all");
+        text.extend_from_slice(head.as_bytes());
+        let mut starts = Vec::with_capacity(records.len() + 1);
+        for record in records {
+            starts.push(text.len() as u32);
+            push_event(&mut text, record);
+            text.push(b',');
+        }
+        starts.push(text.len() as u32);
+        // The last comma becomes the array's end.
+        text.pop();
+        text.extend_from_slice(b"]}");
+        Self { first, last, text: text.into(), starts: starts.into() }
+    }
+
+    /// The events from `first` on, each with its seq and its text, shared with the frame.
+    pub fn events(&self, first: u64) -> impl Iterator<Item = (u64, Bytes)> + '_ {
+        (first.max(self.first)..=self.last).map(move |seq| {
+            let place = (seq - self.first) as usize;
+            let (from, to) = (self.starts[place] as usize, self.starts[place + 1] as usize - 1);
+            (seq, self.text.slice(from..to))
+        })
+    }
+
+    /// The same without the events before `first`; itself when there are none.
+    #[must_use]
+    pub fn from(&self, first: u64, thread: &ThreadId, epoch: Epoch) -> Self {
+        if first <= self.first {
+            return self.clone();
+        }
+        let skipped = (first - self.first) as usize;
+        let mut head = String::new();
+        write!(
+            head,
+            r#"{{"op":"events","thread":"{thread}","epoch":"{epoch}","first":{first},"last":{},"events":["#,
+            self.last
+        )
+        .expect("a String takes all");
+        let old = self.starts[skipped];
+        let mut text = Vec::with_capacity(head.len() + self.text.len() - old as usize);
+        text.extend_from_slice(head.as_bytes());
+        text.extend_from_slice(&self.text[old as usize..]);
+        let new = head.len() as u32;
+        let starts = self.starts[skipped..].iter().map(|start| start - old + new).collect();
+        Self { first, last: self.last, text: text.into(), starts }
+    }
+}
+
+/// Writes one event: its seq, then the members that were appended.
+pub fn push_event(text: &mut Vec<u8>, record: &Record) {
+    debug_assert!(record.body.starts_with(b"{\""), "a body is an object that is not empty");
+    text.extend_from_slice(br#"{"seq":"#);
+    let mut digits = [0_u8; 20];
+    let mut at = digits.len();
+    let mut rest = record.seq;
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    text.extend_from_slice(&digits[at..]);
+    text.push(b',');
+    text.extend_from_slice(&record.body[1..]);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(seq: u64) -> Record {
+        Record { seq, body: format!(r#"{{"id":"e{seq}","data":{{}}}}"#).into() }
+    }
+
+    #[test]
+    fn a_frame_is_json_and_gives_its_events_back() {
+        let thread: ThreadId = "thread_a".parse().unwrap();
+        let epoch: Epoch = "0000000a".parse().unwrap();
+        let records: Vec<_> = (9..=12).map(record).collect();
+        let frame = Frame::new(&thread, epoch, &records);
+        for frame in [frame.clone(), frame.from(11, &thread, epoch), frame.from(3, &thread, epoch)] {
+            let json: serde_json::Value = serde_json::from_slice(&frame.text).unwrap();
+            assert_eq!(json["op"], "events");
+            assert_eq!(json["first"], frame.first);
+            assert_eq!(json["last"], 12);
+            let events = json["events"].as_array().unwrap();
+            assert_eq!(events.len() as u64, 12 - frame.first + 1);
+            for (event, (seq, text)) in events.iter().zip(frame.events(0)) {
+                assert_eq!(event["seq"], seq);
+                assert_eq!(event["id"], format!("e{seq}"));
+                assert_eq!(*event, serde_json::from_slice::<serde_json::Value>(&text).unwrap());
+            }
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! Group commit: what has queued while the last fsync ran is the next group.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, atomic::Ordering, mpsc},
+};
+
+use rethread_shared::{
+    EventId, ThreadId,
+    limits::{GROUP_BYTES_MAX, GROUP_EVENTS_MAX},
+};
+use tokio::sync::oneshot;
+
+use super::{OpenThread, Poison, fanout::Committed};
+use crate::log::{
+    Appended, LogError, NewRecord, NewThread, Record, RunRecord,
+    engine::{Engine, EngineError, Group, GroupEvent, ThreadRow},
+};
+
+/// What the commit thread is asked to make durable.
+pub(super) enum Job {
+    Create {
+        new: NewThread,
+        answer: oneshot::Sender<Result<bool, LogError>>,
+    },
+    Thread {
+        row: ThreadRow,
+        answer: oneshot::Sender<Result<(), LogError>>,
+    },
+    Append {
+        thread: Arc<OpenThread>,
+        events: Vec<NewRecord>,
+        answer: oneshot::Sender<Result<Vec<Appended>, LogError>>,
+    },
+    Run {
+        run: RunRecord,
+        answer: oneshot::Sender<Result<(), LogError>>,
+    },
+}
+
+impl Job {
+    /// Events and bytes it adds to a group.
+    fn weight(&self) -> (usize, usize) {
+        match self {
+            Self::Append { events, .. } => {
+                (events.len(), events.iter().map(|event| event.body.len()).sum())
+            }
+            _ => (1, 0),
+        }
+    }
+}
+
+/// The commit thread. Alone in numbering events and in writing to the engine.
+pub(super) struct Committer {
+    engine: Arc<dyn Engine>,
+    last_no: u64,
+    fanout: tokio::sync::mpsc::Sender<Vec<Committed>>,
+    poison: Arc<Poison>,
+}
+
+/// An answer that waits for the group to be durable.
+type Answer = Box<dyn FnOnce(Result<(), LogError>) + Send>;
+
+/// A group as it is put together.
+#[derive(Default)]
+struct Staged {
+    group: Group,
+    answers: Vec<Answer>,
+    /// The threads that get events, with the head they will have, and where in `group.events`
+    /// their events stand.
+    heads: HashMap<u64, (Arc<OpenThread>, u64, Vec<usize>)>,
+    ids: HashMap<(u64, EventId), u64>,
+    created: HashMap<ThreadId, ()>,
+}
+
+impl Committer {
+    pub(super) fn new(
+        engine: Arc<dyn Engine>,
+        last_no: u64,
+        fanout: tokio::sync::mpsc::Sender<Vec<Committed>>,
+        poison: Arc<Poison>,
+    ) -> Self {
+        Self { engine, last_no, fanout, poison }
+    }
+
+    /// Works until all senders are gone and the queue is empty.
+    pub(super) fn run(mut self, queue: &mpsc::Receiver<Job>) {
+        let mut put_back = None;
+        loop {
+            let Some(first) = put_back.take().or_else(|| queue.recv().ok()) else { return };
+            let (mut events, mut bytes) = first.weight();
+            let mut jobs = vec![first];
+            while events < GROUP_EVENTS_MAX && bytes < GROUP_BYTES_MAX {
+                let Ok(job) = queue.try_recv() else { break };
+                let (more_events, more_bytes) = job.weight();
+                if events + more_events > GROUP_EVENTS_MAX || bytes + more_bytes > GROUP_BYTES_MAX {
+                    put_back = Some(job);
+                    break;
+                }
+                events += more_events;
+                bytes += more_bytes;
+                jobs.push(job);
+            }
+            self.commit(jobs);
+        }
+    }
+
+    fn commit(&mut self, jobs: Vec<Job>) {
+        let mut staged = Staged::default();
+        if let Some(reason) = self.poison.0.lock().clone() {
+            for job in jobs {
+                refuse(job, &LogError::Poisoned(reason.clone()));
+            }
+            return;
+        }
+        for job in jobs {
+            self.stage(job, &mut staged);
+        }
+        let written =
+            if staged.group.is_empty() { Ok(()) } else { self.engine.write(&staged.group) };
+        if let Err(error) = written {
+            tracing::error!(%error, "the log could not be written; it takes nothing more");
+            *self.poison.0.lock() = Some(error.to_string());
+            let refusal = LogError::Poisoned(error.to_string());
+            for answer in staged.answers {
+                answer(Err(refusal.clone()));
+            }
+            return;
+        }
+        let mut committed = Vec::with_capacity(staged.heads.len());
+        let mut events: Vec<Option<GroupEvent>> =
+            staged.group.events.into_iter().map(Some).collect();
+        for (thread, head, places) in staged.heads.into_values() {
+            thread.head.store(head, Ordering::Release);
+            if thread.tail.lock().strong_count() == 0 {
+                continue;
+            }
+            let taken = places.into_iter().filter_map(|place| events[place].take());
+            let records = taken.map(|event| Record { seq: event.seq, body: event.body }).collect();
+            committed.push(Committed { thread, records });
+        }
+        for answer in staged.answers {
+            answer(Ok(()));
+        }
+        if !committed.is_empty() {
+            // Gone only when the runtime is: then nobody follows.
+            let _ = self.fanout.blocking_send(committed);
+        }
+    }
+
+    fn stage(&mut self, job: Job, staged: &mut Staged) {
+        match job {
+            Job::Create { new, answer } => {
+                let known = staged.created.contains_key(&new.thread);
+                let known = if known { Ok(true) } else { self.is_known(&new.thread) };
+                match known {
+                    Ok(true) => staged.answers.push(Box::new(move |done| {
+                        let _ = answer.send(done.map(|()| false));
+                    })),
+                    Ok(false) => {
+                        self.last_no += 1;
+                        staged.created.insert(new.thread.clone(), ());
+                        staged.group.threads.push(ThreadRow {
+                            no: self.last_no,
+                            thread: new.thread,
+                            epoch: new.epoch,
+                            owner: new.owner,
+                            title: new.title,
+                            created_at: new.created_at,
+                        });
+                        staged.answers.push(Box::new(move |done| {
+                            let _ = answer.send(done.map(|()| true));
+                        }));
+                    }
+                    Err(error) => {
+                        let _ = answer.send(Err(error.into()));
+                    }
+                }
+            }
+            Job::Thread { row, answer } => {
+                staged.group.threads.push(row);
+                staged.answers.push(Box::new(move |done| {
+                    let _ = answer.send(done);
+                }));
+            }
+            Job::Run { run, answer } => {
+                staged.group.runs.push(run);
+                staged.answers.push(Box::new(move |done| {
+                    let _ = answer.send(done);
+                }));
+            }
+            Job::Append { thread, events, answer } => match self.number(&thread, &events, staged) {
+                Ok(appended) => staged.answers.push(Box::new(move |done| {
+                    let _ = answer.send(done.map(|()| appended));
+                })),
+                Err(error) => {
+                    let _ = answer.send(Err(error.into()));
+                }
+            },
+        }
+    }
+
+    fn is_known(&self, thread: &ThreadId) -> Result<bool, EngineError> {
+        Ok(self.engine.thread(thread)?.is_some())
+    }
+
+    /// Gives each event its place, the next one or that of the first of its id. Stages nothing when
+    /// an id could not be looked up, for then a repetition could be stored twice.
+    fn number(
+        &self,
+        thread: &Arc<OpenThread>,
+        events: &[NewRecord],
+        staged: &mut Staged,
+    ) -> Result<Vec<Appended>, EngineError> {
+        let no = thread.no;
+        let mut known = Vec::with_capacity(events.len());
+        for event in events {
+            known.push(match staged.ids.get(&(no, event.id)) {
+                Some(seq) => Some(*seq),
+                None => self.engine.find(no, event.id)?,
+            });
+        }
+        let mut appended = Vec::with_capacity(events.len());
+        for (event, known) in events.iter().zip(known) {
+            // The batch may repeat an id of its own.
+            let known = known.or_else(|| staged.ids.get(&(no, event.id)).copied());
+            if let Some(seq) = known {
+                appended.push(Appended { seq, duplicate: true });
+                continue;
+            }
+            let (_, head, places) = staged.heads.entry(no).or_insert_with(|| {
+                (thread.clone(), thread.head.load(Ordering::Acquire), Vec::new())
+            });
+            *head += 1;
+            let seq = *head;
+            places.push(staged.group.events.len());
+            staged.group.events.push(GroupEvent {
+                no,
+                seq,
+                id: event.id,
+                body: event.body.clone(),
+            });
+            staged.ids.insert((no, event.id), seq);
+            appended.push(Appended { seq, duplicate: false });
+        }
+        Ok(appended)
+    }
+}
+
+fn refuse(job: Job, error: &LogError) {
+    match job {
+        Job::Create { answer, .. } => drop(answer.send(Err(error.clone()))),
+        Job::Thread { answer, .. } | Job::Run { answer, .. } => {
+            drop(answer.send(Err(error.clone())));
+        }
+        Job::Append { answer, .. } => drop(answer.send(Err(error.clone()))),
+    }
+}
