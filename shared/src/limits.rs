@@ -126,6 +126,27 @@ pub const BACKOFF_MIN: Duration = Duration::from_millis(250);
 pub const BACKOFF_MAX: Duration = Duration::from_secs(20);
 /// How long a dial may take, and then how long `welcome` may take.
 pub const DIAL_DEADLINE: Duration = Duration::from_secs(10);
+/// A connection that stayed up for so long (and for the last step of the backoff) was a good one:
+/// the backoff begins anew. A shorter life counts as a failed attempt, so that a server which takes
+/// connections and drops them is not stormed.
+pub const BACKOFF_STABLE: Duration = Duration::from_secs(1);
+/// Word that the network is back, or the page in view, ends a wait, but never sooner than so long
+/// after the last dial: such words come in bursts.
+pub const NUDGE_GAP: Duration = Duration::from_secs(1);
+/// After such word a connection that looks alive is asked, and has so long to answer: a laptop that
+/// was opened again must not wait two heartbeats to find its connection dead.
+pub const PROBE_DEADLINE: Duration = Duration::from_secs(5);
+/// Times a command is sent again after `internal`. Other transient errors are retried for ever,
+/// but a request that makes the server fail each time must end.
+pub const INTERNAL_RETRIES_MAX: u32 = 5;
+/// Runs that one served agent is known to work on; they are named when it comes back. Beyond, the
+/// oldest is forgotten.
+pub const RUNS_WORKED_MAX: usize = 1_024;
+/// Batches that wait for one subscriber in a native client. Beyond, the thread is unsubscribed,
+/// and asked for again from the cursor when the subscriber has made room.
+pub const SUBSCRIBER_BATCHES_MAX: usize = 32;
+/// Events that wait in one `Emitter`. Beyond, the emitting call waits.
+pub const EMITTER_EVENTS_MAX: usize = 1_024;
 
 // Shutdown -------------------------------------------------------------------------------------
 

@@ -155,22 +155,25 @@ fn check_data(kind: &EventKind, data: &RawValue) -> Result<Option<Box<str>>, Wir
             .with_received(data.get())
     };
     let payload = Payload::read(kind, data).map_err(|error| bad(error.to_string()))?;
-    let (names, call_id): ([&str; 2], Option<&str>) = match &payload {
-        Payload::AgentStarted(d) => ([&d.agent, "-"], None),
-        Payload::ToolExecuting(d) => ([&d.call_id, &d.tool], Some(&d.call_id)),
+    let (names, call_id): ([&str; 3], Option<&str>) = match &payload {
+        Payload::AgentStarted(d) => ([&d.agent, "-", "-"], None),
+        Payload::ToolExecuting(d) => ([&d.call_id, &d.tool, "-"], Some(&d.call_id)),
         Payload::ToolCompleted(d) => {
             if d.output.is_some() && d.error.is_some() {
                 return Err(bad("it has both `output` and `error`".into()));
             }
-            ([&d.call_id, "-"], Some(&d.call_id))
+            ([&d.call_id, "-", "-"], Some(&d.call_id))
         }
-        Payload::MessageDelta(d) => ([&d.message_id, "-"], None),
-        Payload::AgentFailed(d) => ([&d.code, "-"], None),
-        Payload::AgentCancelled(d) => ([&d.by, "-"], None),
-        Payload::UserMessage(d) => ([&d.message_id, "-"], None),
-        Payload::Custom(d) => ([&d.name, "-"], None),
+        Payload::MessageDelta(d) => ([&d.message_id, "-", "-"], None),
+        Payload::AgentFailed(d) => ([&d.code, "-", "-"], None),
+        Payload::AgentCancelled(d) => ([&d.by, "-", "-"], None),
+        Payload::UserMessage(d) => {
+            let (agent, by) = (d.agent.as_deref(), d.by.as_deref());
+            ([&d.message_id, agent.unwrap_or("-"), by.unwrap_or("-")], None)
+        }
+        Payload::Custom(d) => ([&d.name, "-", "-"], None),
         Payload::AgentThinking(_) | Payload::AgentCompleted(_) | Payload::Other { .. } => {
-            (["-"; 2], None)
+            (["-"; 3], None)
         }
     };
     if names.iter().any(|name| name.is_empty() || name.len() > NAME_BYTES_MAX) {
@@ -192,7 +195,7 @@ fn expected_data(kind: &EventKind) -> &'static str {
         EventKind::MessageDelta => r#"{"message_id":"…","text":"…"}"#,
         EventKind::AgentFailed => r#"{"code":"…","message":"…"}"#,
         EventKind::AgentCancelled => r#"{"by":"…","reason"?:"…"}"#,
-        EventKind::UserMessage => r#"{"message_id":"…","text":"…"}"#,
+        EventKind::UserMessage => r#"{"message_id":"…","text":"…","agent"?:"…","by"?:"…"}"#,
         EventKind::Custom => r#"{"name":"…","value":any}"#,
         EventKind::Other(_) => "any JSON",
     }

@@ -1,4 +1,4 @@
-use std::borrow::Cow;
+use std::{borrow::Cow, fmt};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 use serde_json::value::RawValue;
@@ -29,13 +29,20 @@ pub enum ClientFrame<E = Box<RawValue>> {
 }
 
 /// `hello`
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub struct Hello {
     /// The JWT.
     pub token: String,
     /// The client's name and version, for the operator's eyes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client: Option<String>,
+}
+
+/// Without the token, which must not get into a log.
+impl fmt::Debug for Hello {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hello").field("client", &self.client).finish_non_exhaustive()
+    }
 }
 
 /// `subscribe`

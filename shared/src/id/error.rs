@@ -46,10 +46,15 @@ impl IdError {
     }
 }
 
-/// Shortens and escapes untrusted text for an error message.
+/// Shortens and escapes untrusted text for an error message. Quotes stay, so that JSON can be read.
 pub(crate) fn echo(text: &str) -> String {
-    let mut out: String =
-        text.chars().take(ERROR_ECHO_CHARS).flat_map(char::escape_default).collect();
+    let mut out = String::new();
+    for character in text.chars().take(ERROR_ECHO_CHARS) {
+        match character {
+            '"' | '\'' => out.push(character),
+            other => out.extend(other.escape_default()),
+        }
+    }
     if text.chars().nth(ERROR_ECHO_CHARS).is_some() {
         out.push('…');
     }
@@ -59,7 +64,8 @@ pub(crate) fn echo(text: &str) -> String {
 impl fmt::Display for IdError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.problem {
-            IdProblem::Empty => f.write_str("the id is empty")?,
+            IdProblem::Empty if self.received.is_empty() => f.write_str("the id is empty")?,
+            IdProblem::Empty => f.write_str("the id has no key")?,
             IdProblem::TooLong { len, max } => {
                 write!(f, "the id has {len} bytes, at most {max} are allowed")?;
             }

@@ -8,6 +8,7 @@ const LEGACY_PREFIX: &str = "run_";
 const SUFFIX_HEX: usize = 8;
 const LEGACY_HEX: std::ops::RangeInclusive<usize> = 8..=32;
 const OPAQUE_HEX: usize = 12;
+const UNIX_MS_MAX: u64 = 10_u64.pow(RUN_MS_DIGITS_MAX as u32) - 1;
 const EXPECTED: &str = "`thread_{key}_run_{unix_ms}_{8 lower-case hex}` \
      (or one of the legacy forms `run_{thread}_{8 to 32 hex}`, `run_{12 hex}`, a UUID)";
 
@@ -47,9 +48,12 @@ pub struct RunId {
 impl RunId {
     /// A new standard id for a run of `thread`, made at `unix_ms` (milliseconds since 1970).
     ///
-    /// The four random bytes keep apart runs that one thread starts in the same millisecond.
+    /// The four random bytes keep apart runs that one thread starts in the same millisecond. A time
+    /// of more than `RUN_MS_DIGITS_MAX` digits, which only a broken clock gives, is cut to the
+    /// latest that an id can hold.
     #[must_use]
     pub fn generate(thread: &ThreadId, unix_ms: u64, random: [u8; 4]) -> Self {
+        let unix_ms = unix_ms.min(UNIX_MS_MAX);
         let suffix = u32::from_be_bytes(random);
         let text = format!("{thread}{INFIX}{unix_ms}_{suffix:08x}").into();
         Self { text, form: RunForm::Standard { thread: thread.clone(), unix_ms } }
@@ -128,13 +132,14 @@ fn read_form(text: &str) -> Result<RunForm, IdProblem> {
     if let Some((head, unix_ms)) = split_run_suffix(text)
         && head.starts_with("thread_")
     {
-        ThreadId::check(head)?;
         let thread = head.parse().map_err(|e: IdError| e.problem)?;
         return Ok(RunForm::Standard { thread, unix_ms });
     }
     if text.starts_with("thread_") {
-        ThreadId::check(text)?;
-        let thread = text.parse().map_err(|e: IdError| e.problem)?;
+        let thread = text.parse().map_err(|error: IdError| match error.problem {
+            IdProblem::LooksLikeRun => IdProblem::BadForm,
+            other => other,
+        })?;
         return Ok(RunForm::Thread { thread });
     }
     if let Some(rest) = text.strip_prefix(LEGACY_PREFIX) {

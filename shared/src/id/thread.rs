@@ -39,8 +39,7 @@ impl ThreadId {
         &self.0[PREFIX.len()..]
     }
 
-    /// Reads an id without asking whether it ends like a run's; `run` does that from the right.
-    pub(super) fn check(text: &str) -> Result<(), IdProblem> {
+    fn check(text: &str) -> Result<(), IdProblem> {
         let Some(key) = text.strip_prefix(PREFIX) else {
             return Err(if text.is_empty() { IdProblem::Empty } else { IdProblem::BadForm });
         };
