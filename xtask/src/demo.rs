@@ -1,0 +1,128 @@
+//! The demo: the server with the page in it, and an agent that answers.
+
+use std::{
+    io::{BufRead, BufReader},
+    net::{SocketAddr, TcpListener},
+    process::{Child, Stdio},
+    sync::mpsc::{Receiver, RecvTimeoutError, channel},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail};
+
+use crate::{process, repo, setup, wasm, www};
+
+/// How long a process gets to stop by itself.
+const STOP_DEADLINE: Duration = Duration::from_secs(10);
+/// How often the processes are looked at. `std` cannot wait for one of two children.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// Builds, starts, says the address, and waits for Ctrl-C or for a process to end.
+pub(crate) fn run(listen: SocketAddr) -> Result<()> {
+    if !listen.ip().is_loopback() {
+        bail!("the demo gives a token to whoever asks, so it listens on loopback only: {listen}");
+    }
+    is_free(listen)?;
+    process::timed("set-up", setup::build_tools)?;
+    process::timed("the package @rethread/client", wasm::build)?;
+    process::timed("the page", www::build)?;
+    process::timed("the server and the agent", || {
+        process::run(&mut process::cargo("build --package rethread-server --package docs-agent"))
+    })?;
+    is_free(listen)?;
+
+    let (stop, stopped) = channel();
+    ctrlc::set_handler(move || {
+        // Nobody listens any more when the demo is stopping already.
+        let _ = stop.send(());
+    })?;
+    let (mut server, address) = server(listen)?;
+    let mut agent = match agent(&address) {
+        Ok(agent) => agent,
+        Err(error) => {
+            end(&mut server);
+            return Err(error);
+        }
+    };
+    println!("\nAsk about Rethread's own documents. Ctrl-C stops the demo.");
+    println!("The demo is ready: open {address}");
+    let result = watch(&stopped, &mut [("the server", &mut server), ("the agent", &mut agent)]);
+    println!("\nStopping");
+    end(&mut agent);
+    end(&mut server);
+    result
+}
+
+/// Starts the server and waits until it says that it listens, and where.
+fn server(listen: SocketAddr) -> Result<(Child, String)> {
+    let data = repo::at("data/demo");
+    std::fs::create_dir_all(&data)?;
+    let mut command = process::command(
+        &repo::binary("rethread").to_string_lossy(),
+        ["serve", "--dev", "--listen", &listen.to_string(), "--data"],
+    );
+    let mut server = command
+        .arg(&data)
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("the server could not be started")?;
+    let mut lines = BufReader::new(server.stdout.take().expect("its output is piped")).lines();
+    for line in &mut lines {
+        let line = line?;
+        println!("{line}");
+        if let Some((_, address)) = line.split_once("listening on ") {
+            let address = address.trim().to_owned();
+            thread::spawn(move || lines.map_while(Result::ok).for_each(|line| println!("{line}")));
+            return Ok((server, address));
+        }
+    }
+    let status = server.wait()?;
+    bail!("the server ended before it listened ({status}); what it said stands above")
+}
+
+fn agent(address: &str) -> Result<Child> {
+    process::command(
+        &repo::binary("docs-agent").to_string_lossy(),
+        ["--url", address, "--docs", &repo::root().to_string_lossy()],
+    )
+    .spawn()
+    .context("the agent could not be started")
+}
+
+/// Waits for Ctrl-C (fine), or for one of the processes to end (not fine).
+fn watch(stopped: &Receiver<()>, processes: &mut [(&str, &mut Child)]) -> Result<()> {
+    loop {
+        match stopped.recv_timeout(LOOK_EVERY) {
+            Ok(()) | Err(RecvTimeoutError::Disconnected) => return Ok(()),
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+        for (name, child) in &mut *processes {
+            if let Some(status) = child.try_wait()? {
+                bail!("{name} has ended ({status}); what it said stands above");
+            }
+        }
+    }
+}
+
+/// Stops a process: asks it, and ends it when it does not.
+fn end(child: &mut Child) {
+    let deadline = Instant::now() + STOP_DEADLINE;
+    if cfg!(unix) {
+        let _ = process::output(&mut process::command("kill", [child.id().to_string()]));
+        while Instant::now() < deadline {
+            match child.try_wait() {
+                Ok(None) => thread::sleep(LOOK_EVERY),
+                Ok(Some(_)) | Err(_) => return,
+            }
+        }
+    }
+    let _ = child.kill();
+    let _ = child.wait();
+}
+
+fn is_free(listen: SocketAddr) -> Result<()> {
+    TcpListener::bind(listen).map(drop).with_context(|| {
+        format!("{listen} cannot be used; choose another: cargo xtask demo --listen 127.0.0.1:4243")
+    })
+}

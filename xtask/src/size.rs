@@ -1,0 +1,66 @@
+//! What a browser downloads: a table of sizes, and the budget.
+
+use std::{fs, io::Write, path::Path};
+
+use anyhow::{Context, Result, bail};
+use flate2::{Compression, write::GzEncoder};
+
+/// Bytes, gzip, of all that a page loads: wasm and JavaScript together. A chat page should not get
+/// noticeably heavier by following its agents.
+pub(crate) const BUDGET_GZIP: usize = 40 * 1024;
+
+/// Prints the sizes of `names` in `folder` and fails when they are over the budget.
+pub(crate) fn check(folder: &Path, names: &[&str]) -> Result<()> {
+    println!("{:<20} {:>10} {:>10} {:>10}", "file", "raw", "gzip", "brotli");
+    let mut sum = Size::default();
+    for name in names {
+        let size = Size::of(&folder.join(name))?;
+        size.print(name);
+        sum = sum + size;
+    }
+    sum.print("together");
+    if sum.gzip > BUDGET_GZIP {
+        bail!(
+            "the package weighs {} bytes (gzip), {} more than its budget of {BUDGET_GZIP}: find out \
+             what was added (often serde_json, or formatting of numbers) and take it out again",
+            sum.gzip,
+            sum.gzip - BUDGET_GZIP
+        );
+    }
+    println!("budget: {:.1} of {} KiB gzip", sum.gzip as f64 / 1024.0, BUDGET_GZIP / 1024);
+    Ok(())
+}
+
+#[derive(Clone, Copy, Default)]
+struct Size {
+    raw: usize,
+    gzip: usize,
+    brotli: usize,
+}
+
+impl Size {
+    fn of(path: &Path) -> Result<Self> {
+        let bytes = fs::read(path).with_context(|| format!("could not read {}", path.display()))?;
+        let mut gzip = GzEncoder::new(Vec::new(), Compression::best());
+        gzip.write_all(&bytes)?;
+        let mut small = Vec::new();
+        brotli::CompressorWriter::new(&mut small, 4096, 11, 22).write_all(&bytes)?;
+        Ok(Self { raw: bytes.len(), gzip: gzip.finish()?.len(), brotli: small.len() })
+    }
+
+    fn print(self, name: &str) {
+        println!("{name:<20} {:>10} {:>10} {:>10}", self.raw, self.gzip, self.brotli);
+    }
+}
+
+impl std::ops::Add for Size {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            raw: self.raw + other.raw,
+            gzip: self.gzip + other.gzip,
+            brotli: self.brotli + other.brotli,
+        }
+    }
+}
