@@ -72,6 +72,12 @@ pub const BAD_FRAMES_MAX: u32 = 32;
 /// Connections at once. 10 KiB each: 1 GiB. Beyond: refused with 503 before the handshake.
 pub const CONNECTIONS_MAX: usize = 100_000;
 
+/// Bytes of a token. A JWT with a few hundred threads listed stays below; larger belongs in a
+/// wider grant.
+pub const TOKEN_BYTES_MAX: usize = 16 * 1024;
+/// Clocks of the token's issuer and of the server may differ by this much.
+pub const CLOCK_LEEWAY: Duration = Duration::from_secs(5);
+
 // The log and its feeds ------------------------------------------------------------------------
 
 /// Events in one group commit. At 1,024 a group the fsync is already a small part of the cost.
