@@ -1,1 +1,17 @@
-//! Placeholder.
+//! The Rethread client.
+//!
+//! - [`session`]: the protocol as a state machine that does no I/O. It has no clock, no randomness
+//!   and no sockets of its own; a driver brings them. The browser's driver is `client-wasm`.
+//! - `native` (feature `native`): the driver over tokio, with [`native::Client`] for subscribers and
+//!   [`native::Emitter`] for agents.
+#![cfg_attr(not(feature = "native"), allow(rustdoc::broken_intra_doc_links))]
+#![deny(missing_docs)]
+#![forbid(unsafe_code)]
+
+#[cfg(feature = "native")]
+pub mod native;
+pub mod session;
+
+#[cfg(feature = "native")]
+pub use native::{Client, Config};
+pub use session::Session;
