@@ -39,7 +39,11 @@ export class Desk extends Store<DeskState> {
     void this.refresh();
   }
 
-  /** The conversation with this id, followed from its first event. */
+  /**
+   * The conversation with this id, followed from its first event.
+   *
+   * @throws `RethreadError` `bad_id`, or `closed` once the connection is over.
+   */
   conversation(id: string): Conversation {
     const known = this.open.get(id);
     const conversation = known ?? new Conversation(this.client, id, () => this.noticeEvents(id));
@@ -96,7 +100,7 @@ export class Desk extends Store<DeskState> {
       this.write({ titles: more });
     }
     const entry = threads?.find(({ thread }) => thread === id);
-    if (threads && entry && entry.head < seq) {
+    if (threads && entry && entry.head < seq && (entry.head === 0 || threads[0] !== entry)) {
       const others = threads.filter(({ thread }) => thread !== id);
       this.write({ threads: [{ ...entry, head: seq }, ...others] });
     }

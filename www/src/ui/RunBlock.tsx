@@ -1,0 +1,117 @@
+import { memo } from "react";
+
+import { duration } from "../format";
+import { isActive, type Part, type Run } from "../view";
+import { AnswerMessage, CopyButton, SaidMessage } from "./Message";
+import { ExtraCard, ThinkingBlock, ToolCard } from "./Steps";
+
+/** One run: what was asked, what the agent did, how it ended. */
+export const RunBlock = memo(function RunBlock({ run }: { run: Run }) {
+  const asked = run.parts.findIndex((part) => part.kind !== "said");
+  const opening = asked === -1 ? run.parts : run.parts.slice(0, asked);
+  const work = asked === -1 ? [] : run.parts.slice(asked);
+  const last = work.at(-1);
+  return (
+    <section
+      className="run"
+      data-testid="run"
+      data-state={run.state}
+      data-run={run.id}
+      aria-label={`${run.agent ?? "Agent"}: ${runWords(run)}`}
+    >
+      {opening.map((part) => (
+        <Step key={part.key} part={part} isLive={false} />
+      ))}
+      <div className="agent">
+        <p className="agent-head">
+          <span className="knot" aria-hidden="true" />
+          <b>{run.agent ?? "agent"}</b> <span className="agent-words">{runWords(run)}</span>
+        </p>
+        {run.state === "asked" && (
+          <p className="quiet patience">
+            Nobody has taken it on yet. The question is safe in the log and is handed over as soon as
+            an agent comes.
+          </p>
+        )}
+        {work.map((part) => (
+          <Step key={part.key} part={part} isLive={run.state === "running" && part === last} />
+        ))}
+        <Ending run={run} />
+      </div>
+    </section>
+  );
+});
+
+/** How a run fares, in words. */
+export function runWords(run: Run): string {
+  const took =
+    run.startedAt !== undefined && run.endedAt !== undefined && run.endedAt >= run.startedAt
+      ? ` after ${duration(run.endedAt - run.startedAt)}`
+      : "";
+  switch (run.state) {
+    case "asked":
+      return "waiting for an agent";
+    case "running":
+      return "is working";
+    case "completed":
+      return took === "" ? "done" : `done${took}`;
+    case "failed":
+      return isLost(run) ? "lost" : `failed${took}`;
+    case "cancelled":
+      return `stopped${took}`;
+  }
+}
+
+function Step({ part, isLive }: { part: Part; isLive: boolean }) {
+  switch (part.kind) {
+    case "said":
+      return <SaidMessage said={part} />;
+    case "note":
+      return <p className="note">{part.text}</p>;
+    case "thinking":
+      return <ThinkingBlock thinking={part} isLive={isLive} />;
+    case "tool":
+      return <ToolCard call={part} />;
+    case "answer":
+      return <AnswerMessage answer={part} isLive={isLive} />;
+    case "extra":
+      return <ExtraCard extra={part} />;
+  }
+}
+
+function Ending({ run }: { run: Run }) {
+  const answer = run.parts.flatMap((part) => (part.kind === "answer" ? [part.text] : [])).join("\n\n");
+  const { ending } = run;
+  if (isActive(run)) return null;
+  return (
+    <>
+      {ending?.kind === "failed" && (
+        <p className="ending bad">
+          {isLost(run) ? (
+            <>The agent went away and did not come back. Ask again to start over.</>
+          ) : (
+            <>
+              {ending.message} <code>{ending.code}</code>
+            </>
+          )}
+        </p>
+      )}
+      {ending?.kind === "cancelled" && (
+        <p className="ending">
+          Stopped by {ending.by}
+          {ending.reason ? `: ${ending.reason}` : ""}.
+        </p>
+      )}
+      {run.state === "completed" && answer === "" && <p className="ending">The agent finished without an answer.</p>}
+      {answer !== "" && (
+        <div className="run-actions">
+          <CopyButton text={answer} label="Copy answer" />
+        </div>
+      )}
+    </>
+  );
+}
+
+function isLost({ ending }: Run): boolean {
+  return ending?.kind === "failed" && ending.code === "agent_lost";
+}

@@ -1,0 +1,55 @@
+import { type RefObject, useCallback, useEffect, useLayoutEffect, useRef, useState } from "react";
+
+/** Pixels from the end that still count as being there: a line of text and some slack. */
+const SLACK_PX = 40;
+
+/**
+ * Keeps a scrolling element at its end while the reader is there, and leaves it alone while not.
+ * `content` is whatever its height depends on.
+ */
+export function useFollow(
+  scroller: RefObject<HTMLElement | null>,
+  content: unknown,
+): { isFollowing: boolean; follow: () => void } {
+  const [isFollowing, setFollowing] = useState(true);
+  const following = useRef(true);
+
+  const settle = useCallback((value: boolean) => {
+    following.current = value;
+    setFollowing(value);
+  }, []);
+  const follow = useCallback(() => {
+    settle(true);
+    const element = scroller.current;
+    if (element) element.scrollTop = element.scrollHeight;
+  }, [scroller, settle]);
+
+  useLayoutEffect(() => {
+    if (following.current) follow();
+  }, [content, follow]);
+
+  useEffect(() => {
+    const element = scroller.current;
+    if (!element) return;
+    let top = element.scrollTop;
+    const judge = (): void => {
+      const isAtEnd = element.scrollHeight - element.scrollTop - element.clientHeight <= SLACK_PX;
+      // Content that grows moves the end away without the reader moving: only going up lets go.
+      if (isAtEnd) settle(true);
+      else if (element.scrollTop < top) settle(false);
+      top = element.scrollTop;
+    };
+    // The keyboard of a phone, a wider window: the end stays in sight.
+    const resized = new ResizeObserver(() => {
+      if (following.current) element.scrollTop = element.scrollHeight;
+    });
+    element.addEventListener("scroll", judge, { passive: true });
+    resized.observe(element);
+    return () => {
+      element.removeEventListener("scroll", judge);
+      resized.disconnect();
+    };
+  }, [scroller, settle]);
+
+  return { isFollowing, follow };
+}
