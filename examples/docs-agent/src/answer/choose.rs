@@ -1,0 +1,169 @@
+//! The choice of the sentences that answer a question.
+
+use std::collections::HashSet;
+
+use bm25::Tokenizer;
+
+use super::sentences::Sentence;
+use crate::tools::{CODE_WEIGHT, Index};
+
+/// What a sentence counts for that says what the thing asked about is.
+const DEFINITION: f32 = 1.6;
+/// Bytes of the first choice with the sentences that follow it.
+const LEAD_BYTES_MAX: usize = 360;
+/// A choice must be at least this good, as a part of the best one.
+const WORTH_MIN: f32 = 0.3;
+/// How much being new counts against being relevant (maximal marginal relevance).
+const NOVELTY: f32 = 0.4;
+/// Terms after which a sentence counts as long; a shorter one is not preferred for its brevity.
+const TERMS_TYPICAL: f32 = 14.0;
+/// What the headings above a sentence add, as a part of what its own words would.
+const HEADING_PART: f32 = 0.35;
+
+/// A sentence that was chosen.
+#[derive(Clone, Debug)]
+pub(super) struct Chosen {
+    pub(super) sentence: Sentence,
+    pub(super) worth: f32,
+}
+
+/// Chooses up to `most` sentences for the terms of a question: by how much their words say, and
+/// against repeating each other. Best first.
+pub(super) fn choose(
+    index: &Index,
+    asked: &[(String, String)],
+    sentences: Vec<Sentence>,
+    most: usize,
+) -> Vec<Chosen> {
+    let mut candidates: Vec<(Sentence, HashSet<String>, f32)> = sentences
+        .into_iter()
+        .filter_map(|sentence| {
+            let terms: HashSet<_> = index.terms().tokenize(&sentence.text).into_iter().collect();
+            let above: HashSet<_> = index.terms().tokenize(&sentence.heading).into_iter().collect();
+            let worth = worth(index, asked, &sentence, &terms, &above);
+            (worth > 0.0).then_some((sentence, terms, worth))
+        })
+        .collect();
+    let best = candidates.iter().map(|(_, _, worth)| *worth).fold(0.0, f32::max);
+    let mut chosen: Vec<(Chosen, HashSet<String>)> = Vec::new();
+    while chosen.len() < most {
+        let rank = |(_, terms, worth): &(Sentence, HashSet<String>, f32)| {
+            let alike = chosen.iter().map(|(_, other)| overlap(terms, other)).fold(0.0, f32::max);
+            (if alike > 0.8 { 0.0 } else { *worth / best - NOVELTY * alike }, *worth)
+        };
+        let Some((at, (rank, worth))) = candidates
+            .iter()
+            .map(rank)
+            .enumerate()
+            .max_by(|(_, (a, _)), (_, (b, _))| a.total_cmp(b))
+        else {
+            break;
+        };
+        if worth < best * WORTH_MIN || rank <= 0.0 {
+            break;
+        }
+        let (sentence, terms, worth) = candidates.swap_remove(at);
+        chosen.push((Chosen { sentence, worth }, terms));
+    }
+    chosen.into_iter().map(|(chosen, _)| chosen).collect()
+}
+
+/// Lets the first choice go on with the sentences that follow it in its paragraph, for what a
+/// sentence means often stands in the next one. Those are no choices of their own then.
+pub(super) fn go_on(chosen: &mut Vec<Chosen>, all: &[Sentence]) {
+    let Some(lead) = chosen.first_mut() else {
+        return;
+    };
+    let Some(at) = all.iter().position(|sentence| *sentence == lead.sentence) else {
+        return;
+    };
+    let mut text = lead.sentence.text.clone();
+    let follows = |next: &&Sentence| {
+        (&next.file, &next.heading, next.block) == (&all[at].file, &all[at].heading, all[at].block)
+    };
+    for next in all[at + 1..].iter().take_while(follows) {
+        if text.len() + next.text.len() > LEAD_BYTES_MAX {
+            break;
+        }
+        text.push(' ');
+        text.push_str(&next.text);
+        chosen.retain(|other| other.sentence != *next);
+    }
+    chosen[0].sentence.text = text;
+}
+
+/// How much of the question a sentence covers, rare words counting for more.
+#[expect(clippy::cast_precision_loss, reason = "counts of words are small")]
+fn worth(
+    index: &Index,
+    asked: &[(String, String)],
+    sentence: &Sentence,
+    terms: &HashSet<String>,
+    above: &HashSet<String>,
+) -> f32 {
+    let mut worth = 0.0;
+    let mut own = 0;
+    for (term, _) in asked {
+        if terms.contains(term) {
+            own += 1;
+            worth += index.weight(term);
+        } else if above.contains(term) {
+            worth += index.weight(term) * HEADING_PART;
+        }
+    }
+    if own == 0 || terms.len() < 3 {
+        return 0.0;
+    }
+    // Like BM25, a long sentence must say more to count as much.
+    let length = terms.len() as f32 / TERMS_TYPICAL;
+    let worth = worth / (0.75 + 0.25 * length.max(0.6));
+    let mut worth = if sentence.prose { worth } else { worth * CODE_WEIGHT };
+    if is_definition(index, asked, &sentence.text) {
+        worth *= DEFINITION;
+    }
+    // What follows the colon is missing.
+    if sentence.text.ends_with(':') { worth * 0.5 } else { worth }
+}
+
+/// True for a sentence that begins by saying what the thing asked about is: `A **run** is …`, or a
+/// row of a table with its name first.
+fn is_definition(index: &Index, asked: &[(String, String)], text: &str) -> bool {
+    let words: Vec<_> = text
+        .split_whitespace()
+        .map(|word| word.trim_matches(|c: char| !c.is_alphanumeric() && c != '—').to_lowercase())
+        .filter(|word| !matches!(word.as_str(), "a" | "an" | "the" | ""))
+        .take(5)
+        .collect();
+    let verb = words.iter().position(|word| {
+        matches!(word.as_str(), "is" | "are" | "means" | "names" | "says" | "holds" | "—")
+    });
+    let Some(verb @ 1..) = verb else {
+        return false;
+    };
+    let subject = index.terms().tokenize(&words[..verb].join(" "));
+    !subject.is_empty() && subject.iter().all(|word| asked.iter().any(|(term, _)| term == word))
+}
+
+/// Jaccard's index of two sets of terms.
+#[expect(clippy::cast_precision_loss, reason = "counts of words are small")]
+fn overlap(a: &HashSet<String>, b: &HashSet<String>) -> f32 {
+    let common = a.intersection(b).count() as f32;
+    common / (a.len() as f32 + b.len() as f32 - common).max(1.0)
+}
+
+/// The part of a question that a text covers, from 0 to 1: once by what its words weigh, once by
+/// their number. A word that no document has counts for half, for it may only be the wrong word.
+#[expect(clippy::cast_precision_loss, reason = "counts of words are small")]
+pub(super) fn coverage(index: &Index, asked: &[(String, String)], text: &str) -> (f32, f32) {
+    let has: HashSet<_> = index.terms().tokenize(text).into_iter().collect();
+    let (mut covered, mut all, mut count) = (0.0, 0.0, 0);
+    for (term, _) in asked {
+        let weight = index.weight(term);
+        all += if index.knows(term) { weight } else { weight / 2.0 };
+        if has.contains(term) {
+            covered += weight;
+            count += 1;
+        }
+    }
+    if asked.is_empty() { (0.0, 0.0) } else { (covered / all, count as f32 / asked.len() as f32) }
+}

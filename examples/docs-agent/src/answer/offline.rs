@@ -1,0 +1,435 @@
+//! Answering without a language model: searches, reads, and quotes the sentences that say most about
+//! the question, with their sources. What it thinks aloud is what it does.
+
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use super::{
+    Answered, Failure, Question, Turn, arithmetic,
+    choose::{Chosen, choose, coverage, go_on},
+    compose::{compose, quote_code},
+    sentences::{Sentence, Snippet, sentences, snippets},
+};
+use crate::{
+    tools::{Found, Hit, Read, ToolError, Tools},
+    voice::Voice,
+};
+
+/// Passages asked of `search`.
+const PASSAGES: usize = 8;
+/// Regions that are read.
+const REGIONS_MAX: usize = 3;
+/// A region is read when it fits at least this well, as a part of the best.
+const REGION_SCORE_MIN: f64 = 0.55;
+/// Lines between two passages that are read in one go.
+const GAP_LINES_MAX: usize = 4;
+/// Sentences that are quoted.
+const SENTENCES_MAX: usize = 5;
+/// The part of what the question's words weigh, and of their number, that one passage must cover to
+/// be called relevant: more than one word of three.
+const COVERAGE_MIN: f32 = 0.34;
+/// Questions with one of these words are answered with a block of code as well, if there is one.
+const CODE_WORDS: [&str; 9] =
+    ["how", "example", "command", "code", "curl", "syntax", "look", "run", "show"];
+/// Documents that are named when there is no answer.
+const LISTED_MAX: usize = 12;
+
+/// The extractive answerer.
+#[derive(Debug)]
+pub(crate) struct Offline {
+    tools: Tools,
+}
+
+impl Offline {
+    pub(crate) fn new(tools: Tools) -> Self {
+        Self { tools }
+    }
+
+    pub(crate) fn about(&self) -> String {
+        let docs = self.tools.index().docs();
+        format!(
+            "I quote from {} documents ({} passages); no language model is set up.",
+            docs.files.len(),
+            docs.passages.len()
+        )
+    }
+
+    /// Answers from the documents.
+    ///
+    /// # Errors
+    /// When a tool fails that a plain question cannot make fail.
+    pub(crate) async fn answer(
+        &self,
+        question: &Question,
+        voice: &Voice,
+    ) -> Result<Answered, Failure> {
+        let (calculated, text) = self.calculate(&question.text, voice).await?;
+        let asked = self.asked(&text, question, calculated, voice).await;
+        if asked.is_empty() {
+            if !calculated {
+                voice.think("The question has no word that I could look for.").await;
+                let hint = "Ask me about something in the documents, or give me a calculation.";
+                voice.write(&format!("{hint}\n\n{}", self.list())).await;
+            }
+            return Ok(answered(&[], calculated));
+        }
+        let mut words: Vec<_> = asked.iter().map(|(_, word)| word.as_str()).collect();
+        words.dedup();
+        voice.think(&format!("I look for: {}.", words.join(", "))).await;
+        let input = json!({ "query": words.join(" "), "limit": PASSAGES });
+        let found: Found = self.call("search", input, voice).await?;
+        if !self.is_relevant(&asked, &found.passages, voice).await {
+            let nothing = format!("I found nothing about *{}* in the documents.", words.join(" "));
+            voice.write(&format!("{nothing}\n\n{}", self.list())).await;
+            return Ok(answered(&[], calculated));
+        }
+        let (chosen, snippet) = self.read(&asked, &question.text, &found.passages, voice).await;
+        if chosen.is_empty() && snippet.is_none() {
+            voice.think("No sentence there says it in words; I show the passage itself.").await;
+            voice.write(&quote_code(&found.passages[0])).await;
+        } else {
+            voice.write(&compose(&chosen, snippet.as_ref())).await;
+        }
+        Ok(answered(&chosen, calculated))
+    }
+
+    /// Does the arithmetic in the question, if there is any; gives the question without it.
+    async fn calculate(&self, question: &str, voice: &Voice) -> Result<(bool, String), Failure> {
+        let Some(found) = arithmetic::find(question) else {
+            return Ok((false, question.to_owned()));
+        };
+        voice.think(&format!("There is something to calculate: {}.", found.expression)).await;
+        let input = json!({ "expression": found.expression });
+        let result: Value = self.call("calculate", input, voice).await?;
+        let value = result["text"].as_str().unwrap_or_default();
+        voice.write(&format!("`{}` = **{value}**\n\n", found.expression)).await;
+        Ok((true, found.rest))
+    }
+
+    /// The terms that the question is about. One that has none of its own ("And why is that?")
+    /// goes on from the question before it.
+    async fn asked(
+        &self,
+        text: &str,
+        question: &Question,
+        calculated: bool,
+        voice: &Voice,
+    ) -> Vec<(String, String)> {
+        let terms = self.tools.index().terms();
+        let asked = terms.of_question(text);
+        let before = question.before.iter().rev().find_map(|turn| match turn {
+            Turn::Person(text) => Some(text),
+            Turn::Agent(_) => None,
+        });
+        let (true, false, Some(before)) = (asked.is_empty(), calculated, before) else {
+            return asked;
+        };
+        voice.think("This seems to go on from the question before; I look for that.").await;
+        terms.of_question(before)
+    }
+
+    /// Whether what was found is about the question at all; says what was found.
+    async fn is_relevant(&self, asked: &[(String, String)], hits: &[Hit], voice: &Voice) -> bool {
+        let Some(best) = hits.first() else {
+            voice.think("No passage has any of these words.").await;
+            return false;
+        };
+        let index = self.tools.index();
+        let (weighed, counted) = hits
+            .iter()
+            .take(REGIONS_MAX)
+            .map(|hit| format!("{} {} {}", hit.file, hit.heading, hit.text))
+            .map(|text| coverage(index, asked, &text))
+            .max_by(|(a, _), (b, _)| a.total_cmp(b))
+            .unwrap_or_default();
+        let under = if best.heading.is_empty() {
+            String::new()
+        } else {
+            format!(" under “{}”", best.heading)
+        };
+        voice
+            .think(&format!(
+                "{} passages have some of them; the best is {}:{}–{}{under} (score {:.1}), \
+                 and one has {:.0} % of what they weigh.",
+                hits.len(),
+                best.file,
+                best.from,
+                best.to,
+                best.score,
+                (weighed * 100.0).min(100.0)
+            ))
+            .await;
+        let relevant = weighed >= COVERAGE_MIN && counted >= COVERAGE_MIN;
+        if !relevant {
+            voice.think("That is too little to be about the question.").await;
+        }
+        relevant
+    }
+
+    /// Reads the best regions; chooses sentences there, and a block of code where one is asked for.
+    async fn read(
+        &self,
+        asked: &[(String, String)],
+        question: &str,
+        hits: &[Hit],
+        voice: &Voice,
+    ) -> (Vec<Chosen>, Option<Snippet>) {
+        let index = self.tools.index();
+        let (mut all, mut code): (Vec<Sentence>, Vec<Snippet>) = (Vec::new(), Vec::new());
+        for region in regions(hits) {
+            let input = json!({ "path": region.file, "from": region.from, "to": region.to });
+            match voice.tool(&self.tools, "read_file", input).await.and_then(typed::<Read>) {
+                Ok(read) => self.collect(&read, &region, &mut all, &mut code),
+                // The file may have changed since it was indexed; the others still count.
+                Err(error) => voice.think(&format!("I go on without it: {error}.")).await,
+            }
+        }
+        let mut chosen = choose(index, asked, all.clone(), SENTENCES_MAX);
+        if !chosen.is_empty() {
+            voice
+                .think(&format!(
+                    "Of {} sentences there I take {}: those that say most about the question \
+                     without repeating each other.",
+                    all.len(),
+                    chosen.len()
+                ))
+                .await;
+        }
+        go_on(&mut chosen, &all);
+        let words: Vec<_> = question.split(|c: char| !c.is_alphanumeric()).collect();
+        let wants_code = CODE_WORDS.iter().any(|w| words.iter().any(|q| q.eq_ignore_ascii_case(w)));
+        let rank = |snippet: &Snippet| coverage(index, asked, &snippet.text).0;
+        let snippet = code
+            .into_iter()
+            .filter(|snippet| wants_code && rank(snippet) > 0.0)
+            .max_by(|a, b| rank(a).total_cmp(&rank(b)));
+        if let Some(snippet) = &snippet {
+            let place = format!("{}:{}", snippet.file, snippet.line);
+            voice.think(&format!("The code at {place} shows how; I add it.")).await;
+        }
+        (chosen, snippet)
+    }
+
+    /// The sentences and the blocks of code of what was read.
+    fn collect(
+        &self,
+        read: &Read,
+        region: &Region,
+        all: &mut Vec<Sentence>,
+        code: &mut Vec<Snippet>,
+    ) {
+        let passages = &self.tools.index().docs().passages;
+        let passage = passages.iter().find(|p| p.file == read.file && p.from == read.from);
+        let (prose, in_code) = passage.map_or((true, false), |p| (p.prose, p.in_code));
+        let mut sentences = sentences(read, prose, in_code);
+        for sentence in sentences.iter_mut().filter(|sentence| sentence.heading.is_empty()) {
+            let nearest = region.heading.rsplit(" > ").next().unwrap_or_default();
+            nearest.clone_into(&mut sentence.heading);
+        }
+        all.extend(sentences);
+        if prose {
+            code.extend(snippets(read, in_code));
+        }
+    }
+
+    async fn call<T: DeserializeOwned>(
+        &self,
+        tool: &str,
+        input: Value,
+        voice: &Voice,
+    ) -> Result<T, Failure> {
+        voice.tool(&self.tools, tool, input).await.and_then(typed).map_err(|error| Failure {
+            code: "tool_failed",
+            message: format!("The tool {tool} failed: {error}"),
+        })
+    }
+
+    fn list(&self) -> String {
+        let docs = self.tools.index().docs();
+        let prose = |file: &&String| docs.passages.iter().any(|p| p.prose && p.file == **file);
+        let (mut files, code): (Vec<_>, Vec<_>) = docs.files.iter().partition(prose);
+        files.extend(code);
+        let mut list = String::from("These are the documents I have:\n");
+        for file in files.iter().take(LISTED_MAX) {
+            list.push_str(&format!("- `{file}`\n"));
+        }
+        if files.len() > LISTED_MAX {
+            list.push_str(&format!("- and {} more\n", files.len() - LISTED_MAX));
+        }
+        list
+    }
+}
+
+fn typed<T: DeserializeOwned>(value: Value) -> Result<T, ToolError> {
+    serde_json::from_value(value).map_err(|error| ToolError::from(error.to_string()))
+}
+
+/// Lines of a file that are read in one go.
+#[derive(Debug, PartialEq, Eq)]
+struct Region {
+    file: String,
+    heading: String,
+    from: usize,
+    to: usize,
+}
+
+/// The best passages, neighbours joined, best first.
+fn regions(hits: &[Hit]) -> Vec<Region> {
+    let best = hits.first().map_or(0.0, |hit| hit.score);
+    let mut regions: Vec<Region> = Vec::new();
+    for hit in hits.iter().filter(|hit| hit.score >= best * REGION_SCORE_MIN) {
+        let near = |region: &&mut Region| {
+            region.file == hit.file
+                && hit.from <= region.to + GAP_LINES_MAX
+                && region.from <= hit.to + GAP_LINES_MAX
+        };
+        if let Some(region) = regions.iter_mut().find(near) {
+            region.from = region.from.min(hit.from);
+            region.to = region.to.max(hit.to);
+        } else if regions.len() < REGIONS_MAX {
+            let (file, heading) = (hit.file.clone(), hit.heading.clone());
+            regions.push(Region { file, heading, from: hit.from, to: hit.to });
+        }
+    }
+    regions
+}
+
+fn answered(chosen: &[Chosen], calculated: bool) -> Answered {
+    let sources: Vec<_> = chosen
+        .iter()
+        .map(|chosen| {
+            let worth = (chosen.worth * 100.0).round() / 100.0;
+            json!({ "file": chosen.sentence.file, "line": chosen.sentence.line, "worth": worth })
+        })
+        .collect();
+    let result = json!({ "mode": "offline", "calculated": calculated, "sources": sources });
+    Answered { result, usage: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{path::Path, time::Duration};
+
+    use super::*;
+    use crate::{docs::Docs, voice::Step};
+
+    /// Answers and gives what was said.
+    async fn ask(offline: &Offline, text: &str, before: Vec<Turn>) -> (Vec<Step>, Answered) {
+        let (voice, mut heard) = Voice::new(Duration::ZERO);
+        let question = Question { text: text.into(), before };
+        let listen = async {
+            let mut steps = Vec::new();
+            while let Some(step) = heard.recv().await {
+                steps.push(step);
+            }
+            steps
+        };
+        let speak = async move { offline.answer(&question, &voice).await };
+        let (steps, answered) = tokio::join!(listen, speak);
+        (steps, answered.unwrap())
+    }
+
+    fn text(steps: &[Step]) -> String {
+        steps
+            .iter()
+            .filter_map(|s| if let Step::Text(t) = s { Some(t.as_str()) } else { None })
+            .collect()
+    }
+
+    fn tools(steps: &[Step]) -> Vec<&str> {
+        let name = |step| {
+            if let &Step::ToolCalled { ref tool, .. } = step { Some(tool.as_str()) } else { None }
+        };
+        steps.iter().filter_map(name).collect()
+    }
+
+    fn documents() -> Offline {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/docs");
+        Offline::new(Tools::new(Docs::open(&folder).unwrap()))
+    }
+
+    #[tokio::test]
+    async fn answers_with_the_sentences_that_say_it_and_their_places() {
+        let offline = documents();
+        for (question, says, place) in [
+            ("How are duplicate events detected?", "stored once", "laws.md:"),
+            ("What is a feed?", "the server's side of one subscription", "vocabulary.md:"),
+            ("why are there no per-subscriber queues?", "holds a cursor, not a buffer", "idea.md:"),
+            (
+                "What happens when the heartbeat is missed?",
+                "takes the connection for dead",
+                "idea.md:",
+            ),
+        ] {
+            let (steps, answered) = ask(&offline, question, vec![]).await;
+            let text = text(&steps);
+            assert!(text.contains(says), "{question}: {text}");
+            assert!(text.contains(place) && text.contains("**Sources**"), "{question}: {text}");
+            assert_eq!(tools(&steps)[..2], ["search", "read_file"], "{question}");
+            // Every quoted place holds what was quoted from it.
+            for source in answered.result["sources"].as_array().unwrap() {
+                let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/docs");
+                let file = std::fs::read_to_string(folder.join(source["file"].as_str().unwrap()));
+                let line = source["line"].as_u64().unwrap() as usize;
+                let file = file.unwrap();
+                let first = file.lines().nth(line - 1).unwrap();
+                let words: Vec<_> = first.split(['|', ' ', '-']).filter(|w| w.len() > 4).collect();
+                assert!(words.iter().any(|word| text.contains(word)), "{question}: {first:?}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn calculates_and_goes_on_with_the_rest() {
+        let offline = documents();
+        let (steps, answered) = ask(&offline, "What is 17 * 23?", vec![]).await;
+        assert_eq!(tools(&steps), ["calculate"]);
+        assert_eq!(text(&steps), "`17 * 23` = **391**\n\n");
+        assert_eq!(answered.result["calculated"], true);
+        let (steps, _) = ask(&offline, "What is 6 * 7, and what is an epoch?", vec![]).await;
+        assert_eq!(tools(&steps)[..2], ["calculate", "search"]);
+        assert!(text(&steps).contains("**42**") && text(&steps).contains("incarnation"));
+    }
+
+    #[tokio::test]
+    async fn says_so_when_there_is_nothing() {
+        let offline = documents();
+        for question in ["What is the capital of France?", "zebra xylophone", "hello", "???"] {
+            let (steps, answered) = ask(&offline, question, vec![]).await;
+            let text = text(&steps);
+            assert!(text.contains("These are the documents I have"), "{question}: {text}");
+            assert!(text.contains("- `laws.md`"), "{question}: {text}");
+            assert_eq!(answered.result["sources"], json!([]), "{question}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_question_of_pronouns_goes_on_from_the_one_before() {
+        let offline = documents();
+        let before = vec![
+            Turn::Person("What is an epoch?".into()),
+            Turn::Agent("One incarnation of a log.".into()),
+        ];
+        let (steps, _) = ask(&offline, "And why is that?", before).await;
+        assert!(text(&steps).contains("incarnation"), "{}", text(&steps));
+    }
+
+    #[tokio::test]
+    async fn a_dropped_answer_stops_at_once() {
+        let offline = documents();
+        let (voice, mut heard) = Voice::new(Duration::from_secs(3600));
+        let question = Question { text: "What is a feed?".into(), before: vec![] };
+        let answer = offline.answer(&question, &voice);
+        tokio::select! {
+            _ = answer => panic!("it pauses for an hour after its first words"),
+            step = heard.recv() => assert!(matches!(step, Some(Step::Thinking(_)))),
+        }
+        drop(voice);
+        while let Some(step) = heard.recv().await {
+            assert!(
+                matches!(step, Step::Thinking(_)),
+                "nothing but what was said before: {step:?}"
+            );
+        }
+    }
+}
