@@ -1,6 +1,7 @@
 import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
 
+import { start } from "./start";
 import "./styles/base.css";
 import "./styles/frame.css";
 import "./styles/conversation.css";
@@ -11,6 +12,6 @@ import { App } from "./ui/App";
 
 createRoot(document.getElementById("root")!).render(
   <StrictMode>
-    <App />
+    <App first={start()} />
   </StrictMode>,
 );

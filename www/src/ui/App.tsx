@@ -6,13 +6,18 @@ import { Mark } from "./icons";
 import { Workspace } from "./Workspace";
 
 /** The whole page: comes up, asks for a token where there is none, then shows the conversations. */
-export function App() {
+export function App({ first }: { first: Promise<Started> }) {
+  const [starting, setStarting] = useState(first);
   const [started, setStarted] = useState<Started>();
-  const begin = useCallback(() => {
+  useEffect(() => {
+    let isCurrent = true;
     setStarted(undefined);
-    void start().then(setStarted);
-  }, []);
-  useEffect(begin, [begin]);
+    void starting.then((value) => isCurrent && setStarted(value));
+    return () => {
+      isCurrent = false;
+    };
+  }, [starting]);
+  const begin = useCallback(() => setStarting(start()), []);
 
   if (!started) return <Gate>{<p role="status">Opening…</p>}</Gate>;
   switch (started.kind) {

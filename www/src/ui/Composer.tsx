@@ -8,8 +8,8 @@ interface ComposerProps {
   /** What the draft is kept under. */
   thread: string;
   status: Status;
-  /** False where nothing can be sent. */
-  isEnabled?: boolean;
+  /** What becomes of a message while there is no connection. */
+  awayHelp: string;
   /** Takes the text; false keeps it in the composer. */
   onSend: (text: string) => boolean | Promise<boolean>;
   /** Stops the run that is on, where one is. */
@@ -18,11 +18,11 @@ interface ComposerProps {
 }
 
 /** Where messages are written. Enter sends, Shift+Enter makes a new line. */
-export function Composer({ thread, status, isEnabled = true, onSend, onStop, isStopping = false }: ComposerProps) {
+export function Composer({ thread, status, awayHelp, onSend, onStop, isStopping = false }: ComposerProps) {
   const [text, setText] = useState(() => saved.draft(thread));
   const [isSending, setSending] = useState(false);
   const area = useRef<HTMLTextAreaElement>(null);
-  const isOver = status.state === "closed" || !isEnabled;
+  const isOver = status.state === "closed";
 
   useEffect(() => saved.keepDraft(thread, text), [thread, text]);
   useLayoutEffect(() => {
@@ -90,7 +90,7 @@ export function Composer({ thread, status, isEnabled = true, onSend, onStop, isS
       <p className="composer-help" id="composer-help">
         {status.state === "online" || isOver
           ? "Enter sends, Shift+Enter makes a new line"
-          : "What you send now goes out when the connection is back"}
+          : awayHelp}
       </p>
     </form>
   );

@@ -98,6 +98,7 @@ export function ConversationPane({ conversation, status, onCreate }: Conversatio
         <Composer
           thread={conversation.id}
           status={status}
+          awayHelp="What you send now goes out when the connection is back"
           onSend={send}
           onStop={active && (() => void conversation.stop(active.id))}
           isStopping={active !== undefined && stopping.has(active.id)}

@@ -1,6 +1,7 @@
 import type { Status } from "@rethread/client";
 
 import { Composer } from "./Composer";
+import { ChevronIcon } from "./icons";
 import { CopyButton } from "./Message";
 import { Over } from "./Notices";
 
@@ -27,7 +28,12 @@ export function Welcome({ status, onBegin }: WelcomeProps) {
       </div>
       <div className="dock">
         {status.state === "closed" && <Over reason={status.reason} />}
-        <Composer thread="new" status={status} onSend={onBegin} />
+        <Composer
+          thread="new"
+          status={status}
+          awayHelp="A new conversation begins once the connection is back"
+          onSend={onBegin}
+        />
       </div>
     </>
   );
@@ -53,7 +59,10 @@ export function Lesson({ thread, onAsk }: { thread: string | undefined; onAsk: (
         ))}
       </ul>
       <details className="lesson-curl">
-        <summary>Or be the agent yourself, with curl</summary>
+        <summary>
+          <ChevronIcon />
+          Or be the agent yourself, with curl
+        </summary>
         <p>
           {thread
             ? "Paste this into a terminal; the answer appears here as it is published."

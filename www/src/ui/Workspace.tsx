@@ -34,6 +34,7 @@ export function Workspace({ desk }: { desk: Desk }) {
     (thread: string) => {
       select(thread);
       setDrawerOpen(false);
+      main.current?.focus();
     },
     [select],
   );
