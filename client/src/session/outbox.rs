@@ -109,7 +109,8 @@ impl<E: Clone> Outbox<E> {
         let command = self
             .commands
             .iter_mut()
-            .find(|c| !c.in_flight && !(publishes_full && c.body.kind() == Kind::Publish))?;
+            .filter(|command| !command.in_flight)
+            .find(|command| !publishes_full || command.body.kind() != Kind::Publish)?;
         command.in_flight = true;
         self.unsent -= 1;
         #[cfg(test)]
@@ -236,9 +237,9 @@ impl<E: Clone> Command<E> {
 /// The refusal in the results of a publish that may go away by itself: the whole publish is then
 /// sent again, and what was stored answers as a duplicate.
 pub(super) fn transient_refusal(results: &[Outcome]) -> Option<&WireError> {
-    let transient = |outcome| match outcome {
-        &Outcome::Refused { ref error, .. } if error.code.is_transient() => Some(error),
-        _ => None,
-    };
-    results.iter().filter_map(transient).max_by_key(|error| error.retry_after_ms)
+    let errors = results.iter().filter_map(|outcome| match outcome {
+        Outcome::Refused { error, .. } => Some(error),
+        Outcome::Stored { .. } => None,
+    });
+    errors.filter(|error| error.code.is_transient()).max_by_key(|error| error.retry_after_ms)
 }
