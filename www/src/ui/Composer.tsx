@@ -62,7 +62,7 @@ export function Composer({ thread, status, awayHelp, onSend, onStop, isStopping 
           rows={1}
           value={text}
           disabled={isOver}
-          placeholder={isOver ? "Nothing can be sent here" : "Ask about the documents"}
+          placeholder={isOver ? "Nothing can be sent here" : "Ask a question"}
           aria-describedby="composer-help"
           enterKeyHint="send"
           onChange={(event) => setText(event.target.value)}
