@@ -116,7 +116,8 @@ mod tests {
         let epoch: Epoch = "0000000a".parse().unwrap();
         let records: Vec<_> = (9..=12).map(record).collect();
         let frame = Frame::new(&thread, epoch, &records);
-        for frame in [frame.clone(), frame.from(11, &thread, epoch), frame.from(3, &thread, epoch)] {
+        for frame in [frame.clone(), frame.from(11, &thread, epoch), frame.from(3, &thread, epoch)]
+        {
             let json: serde_json::Value = serde_json::from_slice(&frame.text).unwrap();
             assert_eq!(json["op"], "events");
             assert_eq!(json["first"], frame.first);

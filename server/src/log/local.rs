@@ -144,7 +144,9 @@ impl LocalLog {
         async move {
             match queued?.await {
                 Ok(answer) => answer,
-                Err(_) => Err(log.upgrade().map_or(LogError::Closed, |inner| Self { inner }.gone())),
+                Err(_) => {
+                    Err(log.upgrade().map_or(LogError::Closed, |inner| Self { inner }.gone()))
+                }
             }
         }
         .boxed()

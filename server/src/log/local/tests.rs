@@ -117,7 +117,11 @@ async fn an_id_that_cannot_be_looked_up_is_not_stored() {
     assert!(matches!(log.append(&thread, events(0..2)).await, Err(LogError::Read(_))));
     engine.fail_reads(false);
     assert_eq!(seqs(&log, &thread).await, [1]);
-    assert_eq!(log.append(&thread, events(0..2)).await.unwrap()[1].seq, 2, "a passing fault passes");
+    assert_eq!(
+        log.append(&thread, events(0..2)).await.unwrap()[1].seq,
+        2,
+        "a passing fault passes"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

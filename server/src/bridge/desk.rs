@@ -1,0 +1,303 @@
+//! The desk: which connection works on what. Hands waiting work to agents, and knows when a run's
+//! agent is gone. Pure bookkeeping under one lock; [`super::asking`] does what it says.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+
+use parking_lot::Mutex;
+use rethread_shared::{
+    ErrorCode, RunId, WireError,
+    frame::{Cancelled, Work},
+    limits::{NAME_BYTES_MAX, SERVED_AGENTS_MAX, WORK_WAITING_MAX},
+};
+use tokio::sync::mpsc;
+
+/// Names a connection within this process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ConnectionId(pub u64);
+
+/// What the desk tells a connection.
+#[derive(Clone, Debug)]
+pub enum Note {
+    /// There is work for it.
+    Work(Work),
+    /// A run it works on is over.
+    Cancelled(Cancelled),
+}
+
+/// Notes that may wait in one connection. Beyond, work goes to others, or waits here.
+pub const NOTES_WAITING_MAX: usize = 64;
+
+/// Work that no agent has taken. The agent may be any.
+#[derive(Clone, Debug)]
+pub struct Waiting {
+    /// The agent that is asked; `None` lets any answer.
+    pub agent: Option<String>,
+    /// The work; its `agent` is filled in when it is handed over.
+    pub work: Work,
+    /// Who may see the thread: connections whose user may. Checked when it is handed over.
+    pub owner: std::sync::Arc<str>,
+}
+
+/// Where a run stands with its agent.
+#[derive(Debug)]
+enum Place {
+    /// Handed to a connection; it has not started.
+    Offered { to: ConnectionId, waiting: Waiting },
+    /// A connection publishes in it.
+    With { connection: ConnectionId },
+    /// Its agent is gone. `since` tells this absence from a later one.
+    Gone { since: u64 },
+}
+
+#[derive(Debug)]
+struct Agent {
+    names: Vec<String>,
+    notes: mpsc::Sender<Note>,
+    runs: HashSet<RunId>,
+    may: Granted,
+}
+
+/// What of a grant the desk must know: which threads' work a connection may be given.
+#[derive(Clone, Debug)]
+pub struct Granted {
+    /// The connection's user.
+    pub user: std::sync::Arc<str>,
+    /// True when it may have any thread's work.
+    pub all: bool,
+    /// Threads listed by name.
+    pub listed: HashSet<rethread_shared::ThreadId>,
+}
+
+impl Granted {
+    fn covers(&self, waiting: &Waiting) -> bool {
+        self.all || *waiting.owner == *self.user || self.listed.contains(&waiting.work.thread)
+    }
+}
+
+/// The desk of one server.
+#[derive(Debug, Default)]
+pub struct Desk {
+    books: Mutex<Books>,
+}
+
+#[derive(Debug, Default)]
+struct Books {
+    agents: HashMap<ConnectionId, Agent>,
+    waiting: VecDeque<Waiting>,
+    places: HashMap<RunId, Place>,
+    clock: u64,
+}
+
+/// A promise that something must happen unless the run moves on before its time.
+#[derive(Clone, Debug)]
+pub struct Deadline {
+    /// The run.
+    pub run: RunId,
+    /// Which offer or absence it is about.
+    pub mark: Mark,
+}
+
+/// What a deadline is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mark {
+    /// The connection must start it.
+    Start(ConnectionId),
+    /// Its agent must come back.
+    Return(u64),
+}
+
+impl Desk {
+    /// A connection that publishes or serves; its notes go to `notes`.
+    pub fn open(&self, connection: ConnectionId, notes: mpsc::Sender<Note>, may: Granted) {
+        let agent = Agent { names: Vec::new(), notes, runs: HashSet::new(), may };
+        self.books.lock().agents.insert(connection, agent);
+    }
+
+    /// The connection brought another token.
+    pub fn regrant(&self, connection: ConnectionId, may: Granted) {
+        if let Some(agent) = self.books.lock().agents.get_mut(&connection) {
+            agent.may = may;
+        }
+    }
+
+    /// A connection offers to take work for an agent. Gives the deadlines of what it was handed.
+    ///
+    /// # Errors
+    /// When the name is no name, or it serves too many.
+    pub fn serve(&self, connection: ConnectionId, name: &str) -> Result<Vec<Deadline>, WireError> {
+        if name.is_empty() || name.len() > NAME_BYTES_MAX || name.chars().any(char::is_control) {
+            return Err(WireError::new(
+                ErrorCode::BadFrame,
+                format!("an agent's name has 1 to {NAME_BYTES_MAX} bytes, no control characters"),
+            )
+            .with_received(name));
+        }
+        let mut books = self.books.lock();
+        if let Some(agent) = books.agents.get_mut(&connection)
+            && !agent.names.iter().any(|known| known == name)
+        {
+            if agent.names.len() == SERVED_AGENTS_MAX {
+                return Err(WireError::new(
+                    ErrorCode::TooManySubscriptions,
+                    format!("one connection may serve {SERVED_AGENTS_MAX} agents"),
+                ));
+            }
+            agent.names.push(name.to_owned());
+        }
+        Ok(books.hand_out())
+    }
+
+    /// New work. Gives the deadline of its start, if it could be handed over at once.
+    ///
+    /// # Errors
+    /// `slow_down` when too much waits already.
+    pub fn ask(&self, waiting: Waiting) -> Vec<Deadline> {
+        let mut books = self.books.lock();
+        books.waiting.push_back(waiting);
+        books.hand_out()
+    }
+
+    /// Refuses new work when too much waits.
+    ///
+    /// # Errors
+    /// `slow_down`.
+    pub fn require_room(&self) -> Result<(), WireError> {
+        if self.books.lock().waiting.len() < WORK_WAITING_MAX {
+            return Ok(());
+        }
+        Err(WireError::new(
+            ErrorCode::SlowDown,
+            format!("{WORK_WAITING_MAX} messages wait for an agent; is one serving?"),
+        )
+        .with_retry_after_ms(10_000))
+    }
+
+    /// A connection published in a run, or said that it still works on it. Gives a deadline when
+    /// the connection has gone meanwhile.
+    pub fn bind(&self, run: &RunId, connection: ConnectionId) -> Option<Deadline> {
+        let mut books = self.books.lock();
+        let before = match books.places.get(run) {
+            Some(Place::With { connection: before }) if *before == connection => return None,
+            Some(Place::With { connection: before } | Place::Offered { to: before, .. }) => {
+                Some(*before)
+            }
+            Some(Place::Gone { .. }) | None => None,
+        };
+        if let Some(agent) = before.and_then(|before| books.agents.get_mut(&before)) {
+            agent.runs.remove(run);
+        }
+        books.waiting.retain(|waiting| waiting.work.run != *run);
+        let Some(agent) = books.agents.get_mut(&connection) else {
+            return Some(books.gone(run.clone()));
+        };
+        agent.runs.insert(run.clone());
+        books.places.insert(run.clone(), Place::With { connection });
+        None
+    }
+
+    /// A run is over. Gives the connection that worked on it, to be told.
+    pub fn over(&self, run: &RunId) -> Option<mpsc::Sender<Note>> {
+        let mut books = self.books.lock();
+        books.waiting.retain(|waiting| waiting.work.run != *run);
+        let (Place::Offered { to: connection, .. } | Place::With { connection }) =
+            books.places.remove(run)?
+        else {
+            return None;
+        };
+        let agent = books.agents.get_mut(&connection)?;
+        agent.runs.remove(run);
+        Some(agent.notes.clone())
+    }
+
+    /// A run whose agent is not there, as after a restart.
+    pub fn missing(&self, run: &RunId) -> Deadline {
+        self.books.lock().gone(run.clone())
+    }
+
+    /// A connection is gone. What it had not started goes to others; what it worked on gets a
+    /// deadline.
+    pub fn close(&self, connection: ConnectionId) -> Vec<Deadline> {
+        let mut books = self.books.lock();
+        let Some(agent) = books.agents.remove(&connection) else { return Vec::new() };
+        let mut deadlines = Vec::new();
+        for run in agent.runs {
+            match books.places.remove(&run) {
+                Some(Place::Offered { waiting, .. }) => books.waiting.push_front(waiting),
+                _ => deadlines.push(books.gone(run)),
+            }
+        }
+        deadlines.extend(books.hand_out());
+        deadlines
+    }
+
+    /// A deadline has come. True when the run's agent is lost; work that was not started is handed
+    /// to another connection, with new deadlines.
+    pub fn expire(&self, deadline: &Deadline) -> (bool, Vec<Deadline>) {
+        let mut books = self.books.lock();
+        match (books.places.get(&deadline.run), deadline.mark) {
+            (Some(Place::Gone { since }), Mark::Return(mark)) if *since == mark => {
+                books.places.remove(&deadline.run);
+                (true, Vec::new())
+            }
+            (Some(Place::Offered { to, .. }), Mark::Start(mark)) if *to == mark => {
+                let Some(Place::Offered { to, waiting }) = books.places.remove(&deadline.run)
+                else {
+                    unreachable!("it was just seen");
+                };
+                if let Some(agent) = books.agents.get_mut(&to) {
+                    agent.runs.remove(&deadline.run);
+                }
+                books.waiting.push_back(waiting);
+                (false, books.hand_out())
+            }
+            _ => (false, Vec::new()),
+        }
+    }
+}
+
+impl Books {
+    fn gone(&mut self, run: RunId) -> Deadline {
+        self.clock += 1;
+        self.places.insert(run.clone(), Place::Gone { since: self.clock });
+        Deadline { run, mark: Mark::Return(self.clock) }
+    }
+
+    /// Hands waiting work to connections that serve its agent, the least busy first.
+    fn hand_out(&mut self) -> Vec<Deadline> {
+        let mut deadlines = Vec::new();
+        let mut kept = VecDeque::new();
+        while let Some(waiting) = self.waiting.pop_front() {
+            let Some((to, name)) = self.taker(&waiting) else {
+                kept.push_back(waiting);
+                continue;
+            };
+            let agent = self.agents.get_mut(&to).expect("the taker is there");
+            let work = Work { agent: name, ..waiting.work.clone() };
+            let run = work.run.clone();
+            if agent.notes.try_send(Note::Work(work)).is_err() {
+                kept.push_back(waiting);
+                continue;
+            }
+            agent.runs.insert(run.clone());
+            self.places.insert(run.clone(), Place::Offered { to, waiting });
+            deadlines.push(Deadline { run, mark: Mark::Start(to) });
+        }
+        self.waiting = kept;
+        deadlines
+    }
+
+    fn taker(&self, waiting: &Waiting) -> Option<(ConnectionId, String)> {
+        self.agents
+            .iter()
+            .filter(|(_, agent)| agent.may.covers(waiting) && agent.notes.capacity() > 0)
+            .filter_map(|(id, agent)| {
+                let name = match &waiting.agent {
+                    Some(wanted) => agent.names.iter().find(|name| *name == wanted),
+                    None => agent.names.first(),
+                }?;
+                Some((agent.runs.len(), *id, name))
+            })
+            .min()
+            .map(|(_, id, name)| (id, name.clone()))
+    }
+}

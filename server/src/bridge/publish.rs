@@ -1,0 +1,239 @@
+//! Events from publishers.
+
+use std::{future::Future, sync::Arc};
+
+use futures_util::future::join_all;
+use rethread_shared::{
+    EventId, EventKind, RunId, ThreadId, WireError, event::Envelope, frame::Outcome,
+    limits::APPENDS_QUEUED_MAX,
+};
+use tokio::sync::{Mutex, OwnedSemaphorePermit};
+
+use super::{
+    Bridge,
+    desk::ConnectionId,
+    runs::{ThreadRuns, settle},
+};
+use crate::{
+    auth::Grant,
+    log::{Appended, Log, LogError, NewRecord},
+    now,
+};
+
+/// Who publishes.
+#[derive(Clone, Copy, Debug)]
+pub struct Publisher<'a> {
+    /// What it may do.
+    pub grant: &'a Grant,
+    /// The connection it comes over; none over HTTP. A run belongs to the connection that published
+    /// in it last: when that is gone, its agent is.
+    pub connection: Option<ConnectionId>,
+}
+
+/// An event that passed every check which needs no lock.
+struct Ready {
+    /// Its place among the publisher's events.
+    place: usize,
+    run: RunId,
+    kind: EventKind,
+    call_id: Option<Box<str>>,
+    /// What identifies it; `None` where the publisher gave none, and so cannot be repeating it.
+    given: Option<EventId>,
+    record: NewRecord,
+}
+
+/// Events queued in one thread.
+struct Queued {
+    thread: ThreadId,
+    runs: Arc<Mutex<ThreadRuns>>,
+    events: Vec<Ready>,
+    appended: futures_util::future::BoxFuture<'static, Result<Vec<Appended>, LogError>>,
+    _room: OwnedSemaphorePermit,
+}
+
+impl Bridge {
+    /// Publishes events, given as JSON texts. Returns when they have their place in the log's queue;
+    /// the future it returns is ready when they are durable, and gives a result for each.
+    ///
+    /// Two calls one after the other are stored in that order. Waits while the log has too much to
+    /// do, and so holds back who publishes faster than the log can store.
+    pub async fn publish(
+        self: &Arc<Self>,
+        by: Publisher<'_>,
+        events: &[&str],
+    ) -> impl Future<Output = Vec<Outcome>> + Send + 'static {
+        let mut outcomes: Vec<Option<Outcome>> = vec![None; events.len()];
+        let mut threads: Vec<(ThreadId, Vec<Ready>)> = Vec::new();
+        for (place, text) in events.iter().enumerate() {
+            match self.prepare(by, place, text) {
+                Ok((thread, ready)) => match threads.iter_mut().find(|(t, _)| *t == thread) {
+                    Some((_, events)) => events.push(ready),
+                    None => threads.push((thread, vec![ready])),
+                },
+                Err((id, error)) => outcomes[place] = Some(refused(id, error)),
+            }
+        }
+        let mut queued = Vec::with_capacity(threads.len());
+        for (thread, events) in threads {
+            queued.extend(self.queue(by, thread, events, &mut outcomes).await);
+        }
+        let bridge = self.clone();
+        let connection = by.connection;
+        async move {
+            let settled = queued.into_iter().map(|queued| bridge.settle(queued, connection));
+            for (place, outcome) in join_all(settled).await.into_iter().flatten() {
+                outcomes[place] = Some(outcome);
+            }
+            outcomes.into_iter().map(|outcome| outcome.expect("each event has one")).collect()
+        }
+    }
+
+    fn prepare(
+        &self,
+        by: Publisher<'_>,
+        place: usize,
+        text: &str,
+    ) -> Result<(ThreadId, Ready), (Option<EventId>, WireError)> {
+        let envelope = Envelope::read(text).map_err(|error| (None, error))?;
+        let given = envelope.id;
+        let checked = envelope.check().map_err(|error| (given, error))?;
+        let info = self.thread_of(&checked.run, by.grant).map_err(|error| (given, error))?;
+        let now = now::unix_ms();
+        let id = given.unwrap_or_else(|| EventId::generate(now, now::random()));
+        let record = NewRecord { id, body: checked.body(id, now).into() };
+        let (run, kind, call_id) = (checked.run, checked.kind, checked.call_id);
+        Ok((info.thread, Ready { place, run, kind, call_id, given, record }))
+    }
+
+    /// Checks the order of one thread's events and queues those that pass.
+    async fn queue(
+        &self,
+        by: Publisher<'_>,
+        thread: ThreadId,
+        events: Vec<Ready>,
+        outcomes: &mut [Option<Outcome>],
+    ) -> Option<Queued> {
+        let permits = events.len().min(APPENDS_QUEUED_MAX) as u32;
+        let room = self.room.clone().acquire_many_owned(permits).await.expect("never closed");
+        let runs = self.runs.of(&thread);
+        let mut held = runs.clone().lock_owned().await;
+        let mut accepted = Vec::with_capacity(events.len());
+        let mut ended: Vec<RunId> = Vec::new();
+        for event in events {
+            match admit(&*self.log, &mut held, &thread, &event, by.connection.is_some()).await {
+                Ok(()) => {
+                    if event.kind.changes_order() {
+                        held.queued.insert(event.record.id);
+                    }
+                    if event.kind.is_end() {
+                        ended.push(event.run.clone());
+                    }
+                    accepted.push(event);
+                }
+                Err(error) => outcomes[event.place] = Some(refused(event.given, error)),
+            }
+        }
+        if accepted.is_empty() {
+            return None;
+        }
+        let records = accepted.iter().map(|event| event.record.clone()).collect();
+        let appended = self.log.append(&thread, records);
+        for run in ended {
+            self.forget_live(&run);
+        }
+        drop(held);
+        Some(Queued { thread, runs, events: accepted, appended, _room: room })
+    }
+
+    /// Waits until the events of one thread are durable, and tells who must know.
+    async fn settle(
+        self: &Arc<Self>,
+        queued: Queued,
+        connection: Option<ConnectionId>,
+    ) -> Vec<(usize, Outcome)> {
+        let Queued { thread, runs, events, appended, _room } = queued;
+        let appended = appended.await;
+        if appended.is_err() || events.iter().any(|event| event.kind.changes_order()) {
+            let mut held = runs.lock().await;
+            for event in &events {
+                held.queued.remove(&event.record.id);
+            }
+            if appended.is_err() {
+                held.forget();
+            }
+        }
+        match appended {
+            Err(error) => {
+                let error = WireError::from(error);
+                let refuse = |event: &Ready| (event.place, refused(event.given, error.clone()));
+                events.iter().map(refuse).collect()
+            }
+            Ok(appended) => {
+                let mut last_run: Option<&RunId> = None;
+                for (event, stored) in events.iter().zip(&appended) {
+                    if !stored.duplicate
+                        && (event.kind.changes_order() || last_run != Some(&event.run))
+                    {
+                        last_run = Some(&event.run);
+                        self.stored(&thread, &event.run, &event.kind, stored.seq, connection);
+                    }
+                }
+                let outcome = |(event, stored): (&Ready, &Appended)| {
+                    let (id, thread) = (event.record.id, thread.clone());
+                    let Appended { seq, duplicate } = *stored;
+                    (event.place, Outcome::Stored { id, thread, seq, duplicate })
+                };
+                events.iter().zip(&appended).map(outcome).collect()
+            }
+        }
+    }
+
+    /// The registry's word that a run is live no longer. Not awaited: if it is lost, the log tells.
+    pub(super) fn forget_live(&self, run: &RunId) {
+        match self.log.recall(run) {
+            Ok(Some(mut record)) => {
+                record.live = false;
+                drop(self.log.remember(record));
+            }
+            // Registered in the queue just before: the log tells at the next start.
+            Ok(None) => {}
+            Err(error) => tracing::warn!(%run, %error, "the registry could not be read"),
+        }
+    }
+}
+
+/// Lets an event pass if it is a repetition, or if its run's order allows it.
+async fn admit(
+    log: &dyn Log,
+    runs: &mut ThreadRuns,
+    thread: &ThreadId,
+    event: &Ready,
+    connected: bool,
+) -> Result<(), WireError> {
+    // A repetition must not move the run's state again, though the order may seem to allow it. The
+    // log answers it with its first place.
+    if event.kind.changes_order()
+        && let Some(id) = event.given
+        && (runs.queued.contains(&id) || log.find(thread, id)?.is_some())
+    {
+        return Ok(());
+    }
+    let state = runs.state(log, thread, &event.run, connected).await?;
+    let Err(error) = state.apply(&event.run, &event.kind, event.call_id.as_deref()) else {
+        return Ok(());
+    };
+    // A repetition of what was in order in its time, such as a delta of a run that has since ended.
+    // It may still be queued, from a connection that broke: wait for that.
+    if let Some(id) = event.given {
+        settle(log, thread).await?;
+        if log.find(thread, id)?.is_some() {
+            return Ok(());
+        }
+    }
+    Err(error)
+}
+
+fn refused(id: Option<EventId>, error: WireError) -> Outcome {
+    tracing::info!(code = %error.code, message = %error.message, "event refused");
+    Outcome::Refused { id, error }
+}

@@ -1,0 +1,71 @@
+//! Every address of the server, and the few lines behind each.
+
+mod body;
+mod events;
+mod health;
+mod page;
+mod problem;
+mod stream;
+mod threads;
+mod token;
+mod ws;
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    routing::{get, post},
+};
+use rethread_shared::{ErrorCode, WireError, frame::SOCKET_PATH, limits::HTTP_BODY_BYTES_MAX};
+
+use crate::socket::Shared;
+use problem::Problem;
+
+/// Threads: make one, list them.
+const THREADS: &str = "/v1/threads";
+/// Runs of a thread: mint one.
+const RUNS: &str = "/v1/threads/{thread}/runs";
+/// A thread's events: a page, or a stream.
+const THREAD_EVENTS: &str = "/v1/threads/{thread}/events";
+/// Publish.
+const EVENTS: &str = "/v1/events";
+/// A token for the page, in dev mode.
+const DEV_TOKEN: &str = "/v1/dev/token";
+/// Is the process alive?
+const HEALTHZ: &str = "/healthz";
+/// Should it be sent traffic?
+const READYZ: &str = "/readyz";
+
+/// What every handler shares.
+#[derive(Clone, Debug)]
+pub(crate) struct App {
+    shared: Shared,
+}
+
+/// The routes of a server. With `dev`, tokens are handed out to whoever asks.
+pub fn router(shared: Shared, dev: bool) -> Router {
+    let mut router = Router::new()
+        .route(SOCKET_PATH, get(ws::upgrade))
+        .route(THREADS, post(threads::create).get(threads::list))
+        .route(RUNS, post(threads::mint_run))
+        .route(THREAD_EVENTS, get(events::read))
+        .route(EVENTS, post(events::publish))
+        .route(HEALTHZ, get(health::alive))
+        .route(READYZ, get(health::ready));
+    if dev {
+        router = router.route(DEV_TOKEN, get(token::dev));
+    }
+    router
+        .fallback(page::serve)
+        .method_not_allowed_fallback(not_allowed)
+        .layer(axum::extract::DefaultBodyLimit::max(HTTP_BODY_BYTES_MAX))
+        .with_state(Arc::new(App { shared }))
+}
+
+async fn not_allowed(method: axum::http::Method, uri: axum::http::Uri) -> Problem {
+    let error = WireError::new(
+        ErrorCode::NotFound,
+        format!("{} does not take {method}; see PROTOCOL.md for the endpoints", uri.path()),
+    );
+    Problem::with_status(error, axum::http::StatusCode::METHOD_NOT_ALLOWED)
+}

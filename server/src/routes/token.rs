@@ -1,0 +1,52 @@
+//! The token of a request, and the tokens that dev mode hands out.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Json,
+    extract::{FromRequestParts, State},
+    http::{header, request::Parts},
+};
+use rethread_shared::{ErrorCode, WireError};
+use serde::Serialize;
+
+use super::{App, problem::Problem};
+use crate::auth::{Grant, Scope};
+
+/// What the request's token grants. A handler that takes this cannot be reached without one.
+#[derive(Debug)]
+pub(crate) struct Authorized(pub(crate) Arc<Grant>);
+
+impl FromRequestParts<Arc<App>> for Authorized {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
+        let token = parts
+            .headers
+            .get(header::AUTHORIZATION)
+            .and_then(|value| value.to_str().ok())
+            .and_then(|value| value.strip_prefix("Bearer "))
+            .ok_or_else(|| {
+                WireError::new(ErrorCode::Unauthorized, "the request has no token")
+                    .with_expected("Authorization: Bearer JWT (make one with `rethread token`)")
+            })?;
+        Ok(Self(Arc::new(app.shared.keys.check(token.trim())?)))
+    }
+}
+
+/// The user that dev tokens name.
+const DEV_USER: &str = "dev";
+/// Long enough for a day's work, short enough that one that leaks is soon worthless.
+const DEV_TTL: Duration = Duration::from_secs(24 * 60 * 60);
+
+#[derive(Serialize)]
+pub(super) struct DevToken {
+    token: String,
+    user: &'static str,
+}
+
+pub(super) async fn dev(State(app): State<Arc<App>>) -> Json<DevToken> {
+    let scope = Scope::ALL.map(|(word, _)| word).join(" ");
+    let token = app.shared.keys.mint(DEV_USER, &scope, vec!["*".into()], DEV_TTL);
+    Json(DevToken { token, user: DEV_USER })
+}

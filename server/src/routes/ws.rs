@@ -1,0 +1,44 @@
+use std::sync::Arc;
+
+use axum::{
+    extract::{State, WebSocketUpgrade, ws::rejection::WebSocketUpgradeRejection},
+    response::{IntoResponse, Response},
+};
+use rethread_shared::{
+    ErrorCode, WireError,
+    frame::SUBPROTOCOL,
+    limits::{FRAME_BYTES_HARD_MAX, WRITE_BYTES_MAX},
+};
+
+use super::{App, problem::Problem};
+use crate::socket;
+
+/// Bytes that a socket reads at once. Frames of clients are small; with tungstenite's default of
+/// 128 KiB ten thousand idle connections would hold more than a gigabyte.
+const READ_BUFFER_BYTES: usize = 4 * 1024;
+
+pub(super) async fn upgrade(
+    State(app): State<Arc<App>>,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Result<Response, Problem> {
+    let upgrade = upgrade.map_err(|cause| {
+        let error = WireError::new(
+            ErrorCode::BadFrame,
+            format!("this is a WebSocket endpoint ({SUBPROTOCOL}): {cause}"),
+        );
+        Problem::with_status(error, cause.into_response().status())
+    })?;
+    let place = app.shared.connections.enter().ok_or_else(|| {
+        WireError::new(ErrorCode::SlowDown, "the server has as many connections as it may")
+            .with_retry_after_ms(5_000)
+    })?;
+    let shared = app.shared.clone();
+    let connections = shared.connections.clone();
+    Ok(upgrade
+        .protocols([SUBPROTOCOL])
+        .read_buffer_size(READ_BUFFER_BYTES)
+        .write_buffer_size(WRITE_BYTES_MAX)
+        .max_message_size(FRAME_BYTES_HARD_MAX)
+        .max_frame_size(FRAME_BYTES_HARD_MAX)
+        .on_upgrade(move |ws| connections.track(socket::serve(ws, place, shared))))
+}

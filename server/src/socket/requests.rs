@@ -1,0 +1,218 @@
+//! What a client asks for, op by op.
+
+use std::sync::Arc;
+
+use rethread_shared::{
+    ErrorCode, WireError,
+    frame::{
+        self, Cancel, Cancelled, Hello, Publish, Published, Serve, Subscribe, Unsubscribe, Welcome,
+        WireErrorFrame,
+    },
+    limits::{Announced, FRAME_BYTES_MAX, PUBLISH_EVENTS_MAX, PUBLISHES_IN_FLIGHT_MAX},
+};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::{
+    End, Socket,
+    answers::{Frame, error, not_subscribed, refused, text},
+};
+use crate::{
+    auth::{Grant, Scope},
+    bridge::publish::Publisher,
+};
+
+/// What a person must do about a frame that could not be read.
+const SEE: &str = "see PROTOCOL.md for the frames";
+
+impl Socket {
+    /// Takes one frame. What it refuses is answered with an `error`; the connection goes on.
+    pub(super) async fn request(&mut self, json: &str) -> Result<(), WireErrorFrame> {
+        if json.len() > FRAME_BYTES_MAX {
+            return Err(error(WireError::new(
+                ErrorCode::FrameTooLarge,
+                format!(
+                    "the frame has {} bytes, at most {FRAME_BYTES_MAX} are allowed",
+                    json.len()
+                ),
+            )));
+        }
+        let op = frame::op(json).map_err(|cause| {
+            error(
+                WireError::new(ErrorCode::BadFrame, format!("the frame cannot be read: {cause}"))
+                    .with_expected(r#"a JSON object with a member "op""#)
+                    .with_received(json),
+            )
+        })?;
+        if op == "hello" {
+            return self.hello(read(json)?).await;
+        }
+        let Some(grant) = self.grant.clone() else {
+            return Err(error(
+                WireError::new(ErrorCode::HelloRequired, "the first frame must be `hello`")
+                    .with_received(&op),
+            ));
+        };
+        match op.as_ref() {
+            "subscribe" => self.subscribe(read(json)?, &grant).await,
+            "unsubscribe" => {
+                let Unsubscribe { thread } = read(json)?;
+                self.deliveries.unsubscribe(&thread);
+                Ok(())
+            }
+            "publish" => self.publish(read(json)?, &grant).await,
+            "send" => self.send(read(json)?, grant),
+            "cancel" => self.cancel(read(json)?, grant),
+            "serve" => {
+                let Serve { agent, runs } = read(json)?;
+                let served = self.shared.bridge.serve(self.place.id, &agent, &runs, &grant).await;
+                served.map_err(error)
+            }
+            "ping" => self.answer(&Frame::Beat).await,
+            unknown => Err(error(
+                WireError::new(ErrorCode::UnknownOp, format!("no such op; {SEE}"))
+                    .with_expected(
+                        "hello, subscribe, unsubscribe, publish, send, cancel, serve or ping",
+                    )
+                    .with_received(unknown),
+            )),
+        }
+    }
+
+    async fn hello(&mut self, hello: Hello) -> Result<(), WireErrorFrame> {
+        let grant = Arc::new(self.shared.keys.check(&hello.token).map_err(error)?);
+        let (id, bridge) = (self.place.id, &self.shared.bridge);
+        match &self.grant {
+            // Another user would inherit subscriptions that it may not have.
+            Some(before) if before.user() != grant.user() => {
+                return Err(error(
+                    WireError::new(
+                        ErrorCode::Unauthorized,
+                        "the new token names another user; open another connection for it",
+                    )
+                    .with_expected(before.user().as_ref())
+                    .with_received(grant.user()),
+                ));
+            }
+            Some(_) => bridge.regranted(id, &grant),
+            None => {
+                bridge.connected(id, self.notes.0.clone(), &grant);
+                let client = hello.client.as_deref().unwrap_or("unnamed");
+                tracing::debug!(connection = id.0, user = %grant.user(), client, "hello");
+            }
+        }
+        self.grant = Some(grant);
+        self.answer(&Frame::Welcome(Welcome {
+            session: format!("{:x}", id.0),
+            heartbeat_ms: self.shared.heartbeat.as_millis() as u64,
+            limits: Announced::default(),
+        }))
+        .await
+    }
+
+    async fn subscribe(&mut self, ask: Subscribe, grant: &Grant) -> Result<(), WireErrorFrame> {
+        let Subscribe { thread, after } = ask;
+        let refuse = |error| not_subscribed(&thread, error);
+        grant.require(Scope::Subscribe).map_err(refuse)?;
+        self.shared.bridge.thread(&thread, grant).map_err(refuse)?;
+        let log = self.shared.bridge.log().clone();
+        let opening = self.deliveries.subscribe(&*log, &thread, after).map_err(refuse)?;
+        if let Some(reset) = opening.reset {
+            self.answer(&Frame::Reset(reset)).await?;
+        }
+        self.answer(&Frame::Subscribed(opening.subscribed)).await
+    }
+
+    async fn publish(
+        &mut self,
+        ask: Publish<&RawValue>,
+        grant: &Arc<Grant>,
+    ) -> Result<(), WireErrorFrame> {
+        let Publish { req, events } = ask;
+        grant.require(Scope::Publish).map_err(|error| refused(req, error))?;
+        self.require_room(req)?;
+        if events.is_empty() || events.len() > PUBLISH_EVENTS_MAX {
+            return Err(refused(req, wrong_number(events.len())));
+        }
+        let by = Publisher { grant, connection: Some(self.place.id) };
+        let events: Vec<&str> = events.iter().map(|event| event.get()).collect();
+        let outcomes = self.shared.bridge.publish(by, &events).await;
+        self.answers.push(async move {
+            text(&Frame::Published(Published { req, results: outcomes.await }))
+        });
+        Ok(())
+    }
+
+    fn send(&mut self, ask: frame::Send, grant: Arc<Grant>) -> Result<(), WireErrorFrame> {
+        self.require_room(ask.req)?;
+        let bridge = self.shared.bridge.clone();
+        self.answers.push(async move {
+            let req = ask.req;
+            text(&match bridge.send(ask, &grant).await {
+                Ok(sent) => Frame::Sent(sent),
+                Err(error) => Frame::Error(refused(req, error)),
+            })
+        });
+        Ok(())
+    }
+
+    fn cancel(&mut self, ask: Cancel, grant: Arc<Grant>) -> Result<(), WireErrorFrame> {
+        self.require_room(ask.req)?;
+        let bridge = self.shared.bridge.clone();
+        self.answers.push(async move {
+            let Cancel { req, run, reason } = ask;
+            text(&match bridge.cancel(&run, reason.as_deref(), &grant).await {
+                Ok(seq) => Frame::Cancelled(Cancelled { req: Some(req), run, seq }),
+                Err(error) => Frame::Error(refused(req, error)),
+            })
+        });
+        Ok(())
+    }
+
+    fn require_room(&self, req: u64) -> Result<(), WireErrorFrame> {
+        if self.answers.len() < PUBLISHES_IN_FLIGHT_MAX {
+            return Ok(());
+        }
+        let full = WireError::new(
+            ErrorCode::TooManyInFlight,
+            format!("{PUBLISHES_IN_FLIGHT_MAX} requests wait for their answer; take those first"),
+        );
+        Err(refused(req, full.with_retry_after_ms(50)))
+    }
+
+    async fn answer(&mut self, frame: &Frame) -> Result<(), WireErrorFrame> {
+        match self.write(text(frame)).await {
+            // The loop finds out with its next write.
+            Ok(()) | Err(End::Gone | End::Close(_) | End::Goodbye) => Ok(()),
+        }
+    }
+}
+
+/// The refusal of a publish with no events, or with too many.
+pub(crate) fn wrong_number(events: usize) -> WireError {
+    if events == 0 {
+        return WireError::new(ErrorCode::BadFrame, "the publish has no events")
+            .with_expected("at least one event");
+    }
+    WireError::new(
+        ErrorCode::TooManyEvents,
+        format!("the publish has {events} events, at most {PUBLISH_EVENTS_MAX} are allowed"),
+    )
+}
+
+/// Reads the frame of an op. Its `req`, if it has a readable one, goes with the refusal.
+fn read<'a, T: Deserialize<'a>>(json: &'a str) -> Result<T, WireErrorFrame> {
+    #[derive(Deserialize)]
+    struct Req {
+        req: Option<u64>,
+    }
+    serde_json::from_str(json).map_err(|cause| {
+        let req = serde_json::from_str::<Req>(json).ok().and_then(|req| req.req);
+        let error = WireError::new(
+            ErrorCode::BadFrame,
+            format!("the frame is not as expected: {cause}; {SEE}"),
+        )
+        .with_received(json);
+        WireErrorFrame { req, thread: None, error }
+    })
+}
