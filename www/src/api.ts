@@ -33,9 +33,9 @@ export class Api {
     return answer.threads;
   }
 
-  /** Makes a thread. */
-  create(title?: string): Promise<ThreadEntry> {
-    return this.request<ThreadEntry>("POST", title === undefined ? {} : { title });
+  /** Makes a thread. The server gives it its first message as its title. */
+  create(): Promise<ThreadEntry> {
+    return this.request<ThreadEntry>("POST", {});
   }
 
   private async request<T>(method: "GET" | "POST", body?: object): Promise<T> {

@@ -3,7 +3,6 @@ import type { Client, Status } from "@rethread/client";
 import type { Api, ThreadEntry } from "./api";
 import { Conversation } from "./conversation";
 import { title } from "./format";
-import * as saved from "./saved";
 import { Store } from "./store";
 
 /**
@@ -17,7 +16,7 @@ export interface DeskState {
   readonly status: Status;
   /** The threads, newest activity first; `undefined` before the server has listed them. */
   readonly threads: readonly ThreadEntry[] | undefined;
-  /** Titles that this page or browser has learned, by thread. */
+  /** First messages that this page knows, as titles by thread; the server's list may lag. */
   readonly titles: ReadonlyMap<string, string>;
   /** Why the list or a new conversation could not be had. */
   readonly trouble: string | undefined;
@@ -29,7 +28,7 @@ export class Desk extends Store<DeskState> {
   private readonly open = new Map<string, Conversation>();
 
   constructor(private readonly client: Client, private readonly api: Api) {
-    super({ status: client.status, threads: undefined, titles: saved.titles(), trouble: undefined });
+    super({ status: client.status, threads: undefined, titles: new Map(), trouble: undefined });
     client.on("status", (status) => {
       const before = this.read().status.state;
       this.write({ status });
@@ -58,10 +57,14 @@ export class Desk extends Store<DeskState> {
     return conversation;
   }
 
-  /** Makes a thread; gives its id, or nothing where that failed, which is then told. */
-  async create(text?: string): Promise<string | undefined> {
+  /**
+   * Makes a thread that will begin with this message; gives its id, or nothing where that failed,
+   * which is then told.
+   */
+  async create(opening?: string): Promise<string | undefined> {
     try {
-      const entry = await this.api.create(text === undefined ? undefined : title(text));
+      const entry = await this.api.create();
+      if (opening !== undefined) this.learn(entry.thread, opening);
       const others = (this.read().threads ?? []).filter(({ thread }) => thread !== entry.thread);
       this.write({ threads: [entry, ...others], trouble: undefined });
       return entry.thread;
@@ -93,16 +96,18 @@ export class Desk extends Store<DeskState> {
   /** Learns the title, and moves the thread up: its activity is the newest. */
   private noticeEvents(id: string): void {
     const { opening, seq } = this.open.get(id)!.read().view;
-    const { titles, threads } = this.read();
-    if (opening !== undefined && titles.get(id) !== title(opening)) {
-      const more = new Map(titles).set(id, title(opening));
-      saved.keepTitles(more);
-      this.write({ titles: more });
-    }
+    const { threads } = this.read();
+    if (opening !== undefined) this.learn(id, opening);
     const entry = threads?.find(({ thread }) => thread === id);
     if (threads && entry && entry.head < seq && (entry.head === 0 || threads[0] !== entry)) {
       const others = threads.filter(({ thread }) => thread !== id);
       this.write({ threads: [{ ...entry, head: seq }, ...others] });
+    }
+  }
+  private learn(id: string, opening: string): void {
+    const { titles } = this.read();
+    if (titles.get(id) !== title(opening)) {
+      this.write({ titles: new Map(titles).set(id, title(opening)) });
     }
   }
 }

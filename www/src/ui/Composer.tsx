@@ -18,7 +18,8 @@ interface ComposerProps {
 }
 
 /** Where messages are written. Enter sends, Shift+Enter makes a new line. */
-export function Composer({ thread, status, awayHelp, onSend, onStop, isStopping = false }: ComposerProps) {
+export function Composer(props: ComposerProps) {
+  const { thread, status, awayHelp, onSend, onStop, isStopping = false } = props;
   const [text, setText] = useState(() => saved.draft(thread));
   const [isSending, setSending] = useState(false);
   const area = useRef<HTMLTextAreaElement>(null);

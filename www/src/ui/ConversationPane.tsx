@@ -68,12 +68,20 @@ export function ConversationPane({ conversation, status, onCreate }: Conversatio
           {notice !== undefined && (
             <div className="banner" role="status">
               <p>{notice}</p>
-              <button type="button" className="button icon-only" aria-label="Put away" onClick={() => conversation.dismiss()}>
+              <button
+                type="button"
+                className="button icon-only"
+                aria-label="Put away"
+                onClick={() => conversation.dismiss()}
+              >
                 <CloseIcon />
               </button>
             </div>
           )}
-          {isEmpty && (isLoading ? <p className="quiet loading">Loading the conversation…</p> : <Lesson thread={conversation.id} onAsk={send} />)}
+          {isEmpty && isLoading && <p className="quiet loading">Loading the conversation…</p>}
+          {isEmpty && !isLoading && (
+            <Lesson thread={conversation.id} onAsk={status.state === "closed" ? undefined : send} />
+          )}
           {hidden > 0 && (
             <button type="button" className="button earlier" onClick={showEarlier}>
               Show earlier messages ({hidden.toLocaleString("en")} more)
@@ -83,7 +91,13 @@ export function ConversationPane({ conversation, status, onCreate }: Conversatio
             <RunBlock key={run.id} run={run} />
           ))}
           {pending.map((message) => (
-            <PendingMessage key={message.messageId} message={message} onRetry={retry} onDiscard={discard} />
+            <PendingMessage
+              key={message.messageId}
+              message={message}
+              words={sendingWords(status)}
+              onRetry={retry}
+              onDiscard={discard}
+            />
           ))}
         </div>
       </div>
@@ -106,6 +120,18 @@ export function ConversationPane({ conversation, status, onCreate }: Conversatio
       </div>
     </>
   );
+}
+
+function sendingWords({ state }: Status): string {
+  switch (state) {
+    case "waiting":
+    case "offline":
+      return "sending when the connection is back";
+    case "closed":
+      return "not sent yet: goes out when you connect again";
+    default:
+      return "sending";
+  }
 }
 
 /** Tells a screen reader how the newest run fares, without reading every word as it comes. */

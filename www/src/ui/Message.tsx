@@ -16,9 +16,9 @@ export const SaidMessage = memo(function SaidMessage({ said }: { said: Said }) {
 });
 
 /** A piece of an agent's answer. */
-export const AnswerMessage = memo(function AnswerMessage({ answer, isLive }: { answer: Answer; isLive: boolean }) {
+export const AnswerMessage = memo(function AnswerMessage({ answer }: { answer: Answer }) {
   return (
-    <div className="answer" data-testid="message" data-role="agent" data-message={answer.messageId} data-live={isLive}>
+    <div className="answer" data-testid="message" data-role="agent" data-message={answer.messageId}>
       <Markdown text={answer.text} />
     </div>
   );
@@ -26,12 +26,16 @@ export const AnswerMessage = memo(function AnswerMessage({ answer, isLive }: { a
 
 interface PendingMessageProps {
   message: Pending;
+  /** What is being done about it. */
+  words: string;
   onRetry: (messageId: string) => void;
   onDiscard: (messageId: string) => void;
 }
 
 /** A message that the log does not show yet. */
-export const PendingMessage = memo(function PendingMessage({ message, onRetry, onDiscard }: PendingMessageProps) {
+export const PendingMessage = memo(function PendingMessage({
+  message, words, onRetry, onDiscard,
+}: PendingMessageProps) {
   const { messageId, text, refusal } = message;
   return (
     <div className="run pending" data-state={refusal === undefined ? "sending" : "refused"}>
@@ -40,7 +44,7 @@ export const PendingMessage = memo(function PendingMessage({ message, onRetry, o
         <p>{text}</p>
       </div>
       {refusal === undefined ? (
-        <p className="delivery">sending</p>
+        <p className="delivery">{words}</p>
       ) : (
         <p className="delivery refused" role="alert">
           not sent: {refusal}{" "}

@@ -73,7 +73,7 @@ function Step({ part, isLive }: { part: Part; isLive: boolean }) {
     case "tool":
       return <ToolCard call={part} />;
     case "answer":
-      return <AnswerMessage answer={part} isLive={isLive} />;
+      return <AnswerMessage answer={part} />;
     case "extra":
       return <ExtraCard extra={part} />;
   }
@@ -102,7 +102,9 @@ function Ending({ run }: { run: Run }) {
           {ending.reason ? `: ${ending.reason}` : ""}.
         </p>
       )}
-      {run.state === "completed" && answer === "" && <p className="ending">The agent finished without an answer.</p>}
+      {run.state === "completed" && answer === "" && (
+        <p className="ending">The agent finished without an answer.</p>
+      )}
       {answer !== "" && (
         <div className="run-actions">
           <CopyButton text={answer} label="Copy answer" />

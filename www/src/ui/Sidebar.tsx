@@ -70,7 +70,9 @@ export function Sidebar({ desk, selected, isOpen, onSelect, onCreate, onClose }:
           ))}
         </ul>
         {shown?.length === 0 && (
-          <p className="quiet threads-empty">Your conversations appear here. They are kept by the server, not by this tab.</p>
+          <p className="quiet threads-empty">
+            Your conversations appear here. They are kept by the server, not by this tab.
+          </p>
         )}
       </nav>
     </>

@@ -8,7 +8,15 @@ export function StatusLine({ status }: { status: Status }) {
   const now = useNow(status);
   const { tone, text, detail } = statusWords(status, now);
   return (
-    <p className="status" data-testid="status" data-state={status.state} data-tone={tone} role="status" aria-live="polite" title={detail}>
+    <p
+      className="status"
+      data-testid="status"
+      data-state={status.state}
+      data-tone={tone}
+      role="status"
+      aria-live="polite"
+      title={detail}
+    >
       <span className="status-dot" aria-hidden="true" />
       <span>{text}</span>
     </p>

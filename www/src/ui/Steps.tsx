@@ -4,8 +4,14 @@ import { duration, gist, pretty, SHOWN_CHARS } from "../format";
 import type { Extra, Thinking, ToolCall } from "../view";
 import { CheckIcon, ChevronIcon, CrossIcon, DashIcon } from "./icons";
 
+interface ThinkingProps {
+  thinking: Thinking;
+  /** True while it may still grow. */
+  isLive: boolean;
+}
+
 /** What an agent thinks: open while it is thought, folded afterwards, as the reader likes. */
-export const ThinkingBlock = memo(function ThinkingBlock({ thinking, isLive }: { thinking: Thinking; isLive: boolean }) {
+export const ThinkingBlock = memo(function ThinkingBlock({ thinking, isLive }: ThinkingProps) {
   const [choice, setChoice] = useState<boolean>();
   const isOpen = choice ?? isLive;
   const took = thinking.until - thinking.from;

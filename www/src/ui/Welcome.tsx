@@ -23,7 +23,7 @@ export function Welcome({ status, onBegin }: WelcomeProps) {
     <>
       <div className="scroller">
         <div className="column">
-          <Lesson thread={undefined} onAsk={(text) => void onBegin(text)} />
+          <Lesson thread={undefined} onAsk={status.state === "closed" ? undefined : (text) => void onBegin(text)} />
         </div>
       </div>
       <div className="dock">
@@ -39,8 +39,14 @@ export function Welcome({ status, onBegin }: WelcomeProps) {
   );
 }
 
+interface LessonProps {
+  thread: string | undefined;
+  /** Asks one of the questions; absent where nothing can be asked. */
+  onAsk: ((text: string) => void) | undefined;
+}
+
 /** What stands in an empty conversation: what to ask, and how an agent of one's own takes part. */
-export function Lesson({ thread, onAsk }: { thread: string | undefined; onAsk: (text: string) => void }) {
+export function Lesson({ thread, onAsk }: LessonProps) {
   return (
     <div className="lesson">
       <h2>Ask this project's documents</h2>
@@ -52,7 +58,7 @@ export function Lesson({ thread, onAsk }: { thread: string | undefined; onAsk: (
       <ul className="questions">
         {QUESTIONS.map((question) => (
           <li key={question}>
-            <button type="button" onClick={() => onAsk(question)}>
+            <button type="button" disabled={!onAsk} onClick={() => onAsk?.(question)}>
               {question}
             </button>
           </li>
@@ -66,7 +72,7 @@ export function Lesson({ thread, onAsk }: { thread: string | undefined; onAsk: (
         <p>
           {thread
             ? "Paste this into a terminal; the answer appears here as it is published."
-            : "Start a conversation first; then put its id, which stands in the address, in place of thread_demo."}
+            : "Start a conversation first, and put its id from the address in place of thread_demo."}
         </p>
         <Snippet text={curl(thread ?? "thread_demo")} />
       </details>
