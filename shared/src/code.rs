@@ -89,6 +89,8 @@ error_codes! {
     RunEnded = "run_ended", 409, false;
     /// A thread of that id exists and belongs to somebody else.
     ThreadTaken = "thread_taken", 409, false;
+    /// The position is of another incarnation of the log, or beyond its end. Read from the start.
+    PositionLost = "position_lost", 409, false;
     /// More threads followed by one connection than allowed.
     TooManySubscriptions = "too_many_subscriptions", 429, false;
     /// More unanswered publishes on one connection than allowed. Wait for answers.
