@@ -50,6 +50,8 @@ pub(crate) const TOOL_DEADLINE: Duration = Duration::from_secs(10);
 
 /// Messages of the conversation that an answer takes into account.
 pub(crate) const HISTORY_TURNS_MAX: usize = 12;
+/// Events before a message that are read for them.
+pub(crate) const HISTORY_EVENTS_MAX: u64 = 1_000;
 /// Bytes of one of those messages; the rest is cut off.
 pub(crate) const HISTORY_TURN_BYTES_MAX: usize = 4_000;
 /// How long reading them may take; an answer without history is better than none.

@@ -3,10 +3,14 @@
 mod answer;
 mod ask;
 mod docs;
+mod history;
 mod limits;
 mod passage;
+mod run;
+mod serve;
 mod terms;
 mod tls;
+mod token;
 mod tools;
 mod voice;
 
@@ -18,6 +22,7 @@ use clap::Parser;
 use crate::{
     answer::{Answerer, Model, Offline, Online},
     docs::Docs,
+    run::Agent,
     tools::Tools,
 };
 
@@ -49,10 +54,11 @@ struct Args {
     /// The server's address: ws, wss, http or https
     #[arg(long, default_value = "ws://127.0.0.1:4242")]
     url: String,
-    /// A token that may `serve`, `publish` and `subscribe` (mint one: rethread token --help)
+    /// A token that may `serve`, `publish` and `subscribe` (mint one: rethread token --help).
+    /// Without one the server is asked for it, which works when the server runs with --dev
     #[arg(long, env = "RETHREAD_TOKEN", hide_env = true)]
     token: Option<String>,
-    /// Get the token from the server itself, which must run with --dev
+    /// Ask the server for a token even where one is given
     #[arg(long)]
     dev: bool,
     /// The folder of text files
@@ -103,8 +109,12 @@ async fn run(args: Args) -> anyhow::Result<()> {
     if let Some(question) = &args.ask {
         return ask::on_terminal(&answerer, question, pace).await;
     }
-    let _ = Arc::new(answerer);
-    Ok(())
+    let given = args.token.filter(|token| !args.dev && !token.is_empty());
+    let token = token::source(given, &args.url).await?;
+    let client = serve::connect(&args.url, token).await?;
+    tracing::info!(url = args.url, agent = args.agent, "ready for questions");
+    let agent = Agent::new(client.clone(), args.agent.clone(), answerer, pace);
+    serve::serve(&client, &args.agent, Arc::new(agent)).await
 }
 
 /// The model that the environment names, if it names one.

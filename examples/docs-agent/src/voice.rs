@@ -121,6 +121,39 @@ fn pieces(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
+/// What tests hear.
+#[cfg(test)]
+pub(crate) mod heard {
+    use super::{Step, mpsc};
+
+    /// Every step, until the voice ends.
+    pub(crate) async fn all(mut steps: mpsc::Receiver<Step>) -> Vec<Step> {
+        let mut heard = Vec::new();
+        while let Some(step) = steps.recv().await {
+            heard.push(step);
+        }
+        heard
+    }
+
+    /// The text of the answer.
+    pub(crate) fn text(steps: &[Step]) -> String {
+        let text = |step: &Step| match step {
+            Step::Text(text) => Some(text.clone()),
+            _ => None,
+        };
+        steps.iter().filter_map(text).collect()
+    }
+
+    /// The tools called, in their order.
+    pub(crate) fn tools(steps: &[Step]) -> Vec<String> {
+        let tool = |step: &Step| match step {
+            Step::ToolCalled { tool, .. } => Some(tool.clone()),
+            _ => None,
+        };
+        steps.iter().filter_map(tool).collect()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

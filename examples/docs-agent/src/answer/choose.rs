@@ -7,9 +7,13 @@ use bm25::Tokenizer;
 use super::sentences::Sentence;
 use crate::tools::{CODE_WEIGHT, Index};
 
+/// Bytes of a label before a colon, such as "**`name`** `{members}`".
+const LABEL_BYTES_MAX: usize = 60;
 /// What a sentence counts for that says what the thing asked about is.
 const DEFINITION: f32 = 1.6;
-/// Bytes of the first choice with the sentences that follow it.
+/// A first choice that is shorter goes on with the sentences that follow it.
+const LEAD_BYTES_MIN: usize = 140;
+/// Bytes of the first choice with those sentences.
 const LEAD_BYTES_MAX: usize = 360;
 /// A choice must be at least this good, as a part of the best one.
 const WORTH_MIN: f32 = 0.3;
@@ -38,8 +42,7 @@ pub(super) fn choose(
     let mut candidates: Vec<(Sentence, HashSet<String>, f32)> = sentences
         .into_iter()
         .filter_map(|sentence| {
-            let terms: HashSet<_> = index.terms().tokenize(&sentence.text).into_iter().collect();
-            let above: HashSet<_> = index.terms().tokenize(&sentence.heading).into_iter().collect();
+            let (terms, above) = terms(index, &sentence);
             let worth = worth(index, asked, &sentence, &terms, &above);
             (worth > 0.0).then_some((sentence, terms, worth))
         })
@@ -68,6 +71,20 @@ pub(super) fn choose(
     chosen.into_iter().map(|(chosen, _)| chosen).collect()
 }
 
+/// What the best sentence for a question among these is worth.
+pub(super) fn best(index: &Index, asked: &[(String, String)], sentences: &[Sentence]) -> f32 {
+    let worth = |sentence: &Sentence| {
+        let (terms, above) = terms(index, sentence);
+        worth(index, asked, sentence, &terms, &above)
+    };
+    sentences.iter().map(worth).fold(0.0, f32::max)
+}
+
+fn terms(index: &Index, sentence: &Sentence) -> (HashSet<String>, HashSet<String>) {
+    let set = |text: &str| index.terms().tokenize(text).into_iter().collect();
+    (set(&sentence.text), set(&sentence.heading))
+}
+
 /// Lets the first choice go on with the sentences that follow it in its paragraph, for what a
 /// sentence means often stands in the next one. Those are no choices of their own then.
 pub(super) fn go_on(chosen: &mut Vec<Chosen>, all: &[Sentence]) {
@@ -82,7 +99,7 @@ pub(super) fn go_on(chosen: &mut Vec<Chosen>, all: &[Sentence]) {
         (&next.file, &next.heading, next.block) == (&all[at].file, &all[at].heading, all[at].block)
     };
     for next in all[at + 1..].iter().take_while(follows) {
-        if text.len() + next.text.len() > LEAD_BYTES_MAX {
+        if text.len() >= LEAD_BYTES_MIN || text.len() + next.text.len() > LEAD_BYTES_MAX {
             break;
         }
         text.push(' ');
@@ -107,7 +124,8 @@ fn worth(
         if terms.contains(term) {
             own += 1;
             worth += index.weight(term);
-        } else if above.contains(term) {
+        }
+        if above.contains(term) {
             worth += index.weight(term) * HEADING_PART;
         }
     }
@@ -125,9 +143,19 @@ fn worth(
     if sentence.text.ends_with(':') { worth * 0.5 } else { worth }
 }
 
-/// True for a sentence that begins by saying what the thing asked about is: `A **run** is …`, or a
-/// row of a table with its name first.
+/// True for a sentence that begins by saying what the thing asked about is: `A **run** is …`, `run: …`
+/// or a row of a table with its name first.
 fn is_definition(index: &Index, asked: &[(String, String)], text: &str) -> bool {
+    let is_asked = |subject: &str| {
+        let subject = index.terms().tokenize(subject);
+        !subject.is_empty() && subject.iter().all(|word| asked.iter().any(|(term, _)| term == word))
+    };
+    if let Some((label, _)) = text.split_once(": ")
+        && label.len() <= LABEL_BYTES_MAX
+        && label.split_whitespace().next().is_some_and(is_asked)
+    {
+        return true;
+    }
     let words: Vec<_> = text
         .split_whitespace()
         .map(|word| word.trim_matches(|c: char| !c.is_alphanumeric() && c != '—').to_lowercase())
@@ -140,8 +168,7 @@ fn is_definition(index: &Index, asked: &[(String, String)], text: &str) -> bool 
     let Some(verb @ 1..) = verb else {
         return false;
     };
-    let subject = index.terms().tokenize(&words[..verb].join(" "));
-    !subject.is_empty() && subject.iter().all(|word| asked.iter().any(|(term, _)| term == word))
+    is_asked(&words[..verb].join(" "))
 }
 
 /// Jaccard's index of two sets of terms.

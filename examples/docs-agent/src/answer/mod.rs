@@ -6,6 +6,7 @@ mod choose;
 mod compose;
 mod offline;
 mod online;
+mod regions;
 mod sentences;
 
 use serde_json::Value;
@@ -69,6 +70,14 @@ impl Answerer {
         match self {
             Self::Offline(offline) => offline.answer(question, voice).await,
             Self::Online(online) => online.answer(question, voice).await,
+        }
+    }
+
+    /// True when an answer depends on what was said before.
+    pub(crate) fn needs_history(&self, question: &str) -> bool {
+        match self {
+            Self::Offline(offline) => offline.needs_history(question),
+            Self::Online(_) => true,
         }
     }
 

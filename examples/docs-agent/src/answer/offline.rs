@@ -8,7 +8,8 @@ use super::{
     Answered, Failure, Question, Turn, arithmetic,
     choose::{Chosen, choose, coverage, go_on},
     compose::{compose, quote_code},
-    sentences::{Sentence, Snippet, sentences, snippets},
+    regions::{REGIONS_MAX, parts, rank, regions},
+    sentences::{Sentence, Snippet},
 };
 use crate::{
     tools::{Found, Hit, Read, ToolError, Tools},
@@ -16,21 +17,22 @@ use crate::{
 };
 
 /// Passages asked of `search`.
-const PASSAGES: usize = 8;
-/// Regions that are read.
-const REGIONS_MAX: usize = 3;
-/// A region is read when it fits at least this well, as a part of the best.
-const REGION_SCORE_MIN: f64 = 0.55;
-/// Lines between two passages that are read in one go.
-const GAP_LINES_MAX: usize = 4;
+const PASSAGES: usize = 12;
+/// What is looked for beside the words of a question for a meaning, because it stands where meanings
+/// do.
+const MEANING: &str = "word meaning term";
 /// Sentences that are quoted.
 const SENTENCES_MAX: usize = 5;
 /// The part of what the question's words weigh, and of their number, that one passage must cover to
 /// be called relevant: more than one word of three.
 const COVERAGE_MIN: f32 = 0.34;
+/// The part of their number that is enough by itself: two words of three.
+const COUNT_ENOUGH: f32 = 0.6;
 /// Questions with one of these words are answered with a block of code as well, if there is one.
 const CODE_WORDS: [&str; 9] =
     ["how", "example", "command", "code", "curl", "syntax", "look", "run", "show"];
+/// Bytes of a block of code that is quoted; a longer one is for reading in its place.
+const CODE_BYTES_MAX: usize = 1_200;
 /// Documents that are named when there is no answer.
 const LISTED_MAX: usize = 12;
 
@@ -52,6 +54,12 @@ impl Offline {
             docs.files.len(),
             docs.passages.len()
         )
+    }
+
+    /// True for a question without words of its own, which goes on from the one before.
+    pub(crate) fn needs_history(&self, question: &str) -> bool {
+        arithmetic::find(question).is_none()
+            && self.tools.index().terms().of_question(question).is_empty()
     }
 
     /// Answers from the documents.
@@ -76,8 +84,16 @@ impl Offline {
         let mut words: Vec<_> = asked.iter().map(|(_, word)| word.as_str()).collect();
         words.dedup();
         voice.think(&format!("I look for: {}.", words.join(", "))).await;
-        let input = json!({ "query": words.join(" "), "limit": PASSAGES });
-        let found: Found = self.call("search", input, voice).await?;
+        let mut query = words.join(" ");
+        if asks_for_meaning(&text) {
+            voice
+                .think("It asks for a meaning, so I look where words are explained as well.")
+                .await;
+            query = format!("{query} {MEANING}");
+        }
+        let input = json!({ "query": query, "limit": PASSAGES });
+        let mut found: Found = self.call("search", input, voice).await?;
+        rank(self.tools.index(), &asked, &mut found.passages);
         if !self.is_relevant(&asked, &found.passages, voice).await {
             let nothing = format!("I found nothing about *{}* in the documents.", words.join(" "));
             voice.write(&format!("{nothing}\n\n{}", self.list())).await;
@@ -149,17 +165,17 @@ impl Offline {
         };
         voice
             .think(&format!(
-                "{} passages have some of them; the best is {}:{}–{}{under} (score {:.1}), \
-                 and one has {:.0} % of what they weigh.",
+                "{} passages have some of them, {}:{}–{}{under} looks best. By weight, {:.0} % of \
+                 the question's words stand in one passage.",
                 hits.len(),
                 best.file,
                 best.from,
                 best.to,
-                best.score,
                 (weighed * 100.0).min(100.0)
             ))
             .await;
-        let relevant = weighed >= COVERAGE_MIN && counted >= COVERAGE_MIN;
+        let relevant =
+            counted >= COVERAGE_MIN && (weighed >= COVERAGE_MIN || counted >= COUNT_ENOUGH);
         if !relevant {
             voice.think("That is too little to be about the question.").await;
         }
@@ -179,7 +195,11 @@ impl Offline {
         for region in regions(hits) {
             let input = json!({ "path": region.file, "from": region.from, "to": region.to });
             match voice.tool(&self.tools, "read_file", input).await.and_then(typed::<Read>) {
-                Ok(read) => self.collect(&read, &region, &mut all, &mut code),
+                Ok(read) => {
+                    let (sentences, snippets) = parts(index, &read, &region.heading);
+                    all.extend(sentences);
+                    code.extend(snippets);
+                }
                 // The file may have changed since it was indexed; the others still count.
                 Err(error) => voice.think(&format!("I go on without it: {error}.")).await,
             }
@@ -198,38 +218,19 @@ impl Offline {
         go_on(&mut chosen, &all);
         let words: Vec<_> = question.split(|c: char| !c.is_alphanumeric()).collect();
         let wants_code = CODE_WORDS.iter().any(|w| words.iter().any(|q| q.eq_ignore_ascii_case(w)));
-        let rank = |snippet: &Snippet| coverage(index, asked, &snippet.text).0;
+        let covers = |snippet: &Snippet| coverage(index, asked, &snippet.text);
+        let fits =
+            |snippet: &Snippet| covers(snippet).1 >= 0.5 && snippet.text.len() <= CODE_BYTES_MAX;
         let snippet = code
             .into_iter()
-            .filter(|snippet| wants_code && rank(snippet) > 0.0)
-            .max_by(|a, b| rank(a).total_cmp(&rank(b)));
+            .filter(|snippet| wants_code && fits(snippet))
+            .rev()
+            .max_by(|a, b| covers(a).0.total_cmp(&covers(b).0));
         if let Some(snippet) = &snippet {
             let place = format!("{}:{}", snippet.file, snippet.line);
             voice.think(&format!("The code at {place} shows how; I add it.")).await;
         }
         (chosen, snippet)
-    }
-
-    /// The sentences and the blocks of code of what was read.
-    fn collect(
-        &self,
-        read: &Read,
-        region: &Region,
-        all: &mut Vec<Sentence>,
-        code: &mut Vec<Snippet>,
-    ) {
-        let passages = &self.tools.index().docs().passages;
-        let passage = passages.iter().find(|p| p.file == read.file && p.from == read.from);
-        let (prose, in_code) = passage.map_or((true, false), |p| (p.prose, p.in_code));
-        let mut sentences = sentences(read, prose, in_code);
-        for sentence in sentences.iter_mut().filter(|sentence| sentence.heading.is_empty()) {
-            let nearest = region.heading.rsplit(" > ").next().unwrap_or_default();
-            nearest.clone_into(&mut sentence.heading);
-        }
-        all.extend(sentences);
-        if prose {
-            code.extend(snippets(read, in_code));
-        }
     }
 
     async fn call<T: DeserializeOwned>(
@@ -264,34 +265,14 @@ fn typed<T: DeserializeOwned>(value: Value) -> Result<T, ToolError> {
     serde_json::from_value(value).map_err(|error| ToolError::from(error.to_string()))
 }
 
-/// Lines of a file that are read in one go.
-#[derive(Debug, PartialEq, Eq)]
-struct Region {
-    file: String,
-    heading: String,
-    from: usize,
-    to: usize,
-}
-
-/// The best passages, neighbours joined, best first.
-fn regions(hits: &[Hit]) -> Vec<Region> {
-    let best = hits.first().map_or(0.0, |hit| hit.score);
-    let mut regions: Vec<Region> = Vec::new();
-    for hit in hits.iter().filter(|hit| hit.score >= best * REGION_SCORE_MIN) {
-        let near = |region: &&mut Region| {
-            region.file == hit.file
-                && hit.from <= region.to + GAP_LINES_MAX
-                && region.from <= hit.to + GAP_LINES_MAX
-        };
-        if let Some(region) = regions.iter_mut().find(near) {
-            region.from = region.from.min(hit.from);
-            region.to = region.to.max(hit.to);
-        } else if regions.len() < REGIONS_MAX {
-            let (file, heading) = (hit.file.clone(), hit.heading.clone());
-            regions.push(Region { file, heading, from: hit.from, to: hit.to });
-        }
-    }
-    regions
+/// True for `What is a run?`, which a glossary answers.
+fn asks_for_meaning(question: &str) -> bool {
+    let question = question.trim().to_lowercase();
+    let opens = ["what is", "what's", "what are", "define", "what does"];
+    let words = question.split_whitespace().count();
+    words <= 6
+        && opens.iter().any(|open| question.starts_with(open))
+        && (!question.starts_with("what does") || question.contains("mean"))
 }
 
 fn answered(chosen: &[Chosen], calculated: bool) -> Answered {
@@ -311,40 +292,24 @@ mod tests {
     use std::{path::Path, time::Duration};
 
     use super::*;
-    use crate::{docs::Docs, voice::Step};
+    use crate::{
+        docs::Docs,
+        voice::{
+            Step,
+            heard::{self, text, tools},
+        },
+    };
 
-    /// Answers and gives what was said.
     async fn ask(offline: &Offline, text: &str, before: Vec<Turn>) -> (Vec<Step>, Answered) {
-        let (voice, mut heard) = Voice::new(Duration::ZERO);
+        let (voice, steps) = Voice::new(Duration::ZERO);
         let question = Question { text: text.into(), before };
-        let listen = async {
-            let mut steps = Vec::new();
-            while let Some(step) = heard.recv().await {
-                steps.push(step);
-            }
-            steps
-        };
         let speak = async move { offline.answer(&question, &voice).await };
-        let (steps, answered) = tokio::join!(listen, speak);
+        let (steps, answered) = tokio::join!(heard::all(steps), speak);
         (steps, answered.unwrap())
     }
 
-    fn text(steps: &[Step]) -> String {
-        steps
-            .iter()
-            .filter_map(|s| if let Step::Text(t) = s { Some(t.as_str()) } else { None })
-            .collect()
-    }
-
-    fn tools(steps: &[Step]) -> Vec<&str> {
-        let name = |step| {
-            if let &Step::ToolCalled { ref tool, .. } = step { Some(tool.as_str()) } else { None }
-        };
-        steps.iter().filter_map(name).collect()
-    }
-
     fn documents() -> Offline {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/docs");
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
         Offline::new(Tools::new(Docs::open(&folder).unwrap()))
     }
 
@@ -368,7 +333,7 @@ mod tests {
             assert_eq!(tools(&steps)[..2], ["search", "read_file"], "{question}");
             // Every quoted place holds what was quoted from it.
             for source in answered.result["sources"].as_array().unwrap() {
-                let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/docs");
+                let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
                 let file = std::fs::read_to_string(folder.join(source["file"].as_str().unwrap()));
                 let line = source["line"].as_u64().unwrap() as usize;
                 let file = file.unwrap();

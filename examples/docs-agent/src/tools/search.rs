@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Code repeats a word in every line; prose that says it once is the better answer.
-pub(crate) const CODE_WEIGHT: f32 = 0.5;
+pub(crate) const CODE_WEIGHT: f32 = 0.35;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]

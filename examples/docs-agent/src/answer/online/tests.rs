@@ -10,7 +10,13 @@ use tokio::{
 };
 
 use super::*;
-use crate::{docs::Docs, voice::Step};
+use crate::{
+    docs::Docs,
+    voice::{
+        Step,
+        heard::{self, text, tools as tools_called},
+    },
+};
 
 /// What the peer answers to one request.
 enum Reply {
@@ -151,29 +157,17 @@ fn says(words: &[&str]) -> Reply {
 
 fn online(url: &str) -> Online {
     crate::tls::install();
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/docs");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
     let model = Model { name: "m".into(), base_url: url.into(), key: "secret".into() };
     Online::new(model, Tools::new(Docs::open(&folder).unwrap()))
 }
 
 async fn ask(online: &Online, text: &str) -> (Vec<Step>, Result<Answered, Failure>) {
-    let (voice, mut heard) = Voice::new(Duration::ZERO);
+    let (voice, steps) = Voice::new(Duration::ZERO);
     let before = vec![Turn::Person("Hi".into()), Turn::Agent("Hello.".into())];
     let question = Question { text: text.into(), before };
-    let listen = async {
-        let mut steps = Vec::new();
-        while let Some(step) = heard.recv().await {
-            steps.push(step);
-        }
-        steps
-    };
     let speak = async move { online.answer(&question, &voice).await };
-    tokio::join!(listen, speak)
-}
-
-fn text(steps: &[Step]) -> String {
-    let text = |step: &Step| if let Step::Text(text) = step { Some(text.clone()) } else { None };
-    steps.iter().filter_map(text).collect()
+    tokio::join!(heard::all(steps), speak)
 }
 
 #[tokio::test]
@@ -189,9 +183,7 @@ async fn the_model_calls_a_tool_and_then_answers() {
     assert_eq!(answered.result["tool_calls"], 1);
     let spent = json!({ "prompt_tokens": 300, "completion_tokens": 30, "total_tokens": 330 });
     assert_eq!(answered.usage, Some(spent));
-    assert!(
-        steps.iter().any(|step| matches!(step, Step::ToolCalled { tool, .. } if tool == "search"))
-    );
+    assert_eq!(tools_called(&steps), ["search"]);
 
     let (head, first) = peer.requests.recv().await.unwrap();
     assert!(head.starts_with("POST /v1/chat/completions "), "{head}");
