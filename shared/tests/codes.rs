@@ -25,6 +25,7 @@ const CODES: &[(&str, u16, bool)] = &[
     ("run_order", 409, false),
     ("run_ended", 409, false),
     ("thread_taken", 409, false),
+    ("position_lost", 409, false),
     ("too_many_subscriptions", 429, false),
     ("too_many_in_flight", 429, true),
     ("slow_down", 429, true),

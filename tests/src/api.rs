@@ -32,10 +32,15 @@ impl Answer {
 }
 
 impl Api {
-    /// To a server, with a token.
+    /// To a server, with a token. Each request has a connection of its own, for a killed server's
+    /// connections are of no more use.
     #[must_use]
     pub fn new(url: &str, token: &str) -> Self {
-        let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+        let client = reqwest::Client::builder()
+            .no_proxy()
+            .pool_max_idle_per_host(0)
+            .build()
+            .expect("a client");
         Self { client, url: url.to_owned(), token: token.to_owned() }
     }
 
