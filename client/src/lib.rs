@@ -15,3 +15,9 @@ pub mod session;
 #[cfg(feature = "native")]
 pub use native::{Client, Config};
 pub use session::Session;
+
+/// Here and not among the integration tests, so that what it breaks on purpose exists in test
+/// builds of this crate only.
+#[cfg(test)]
+#[path = "../tests/sim/mod.rs"]
+mod sim;

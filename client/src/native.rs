@@ -2,12 +2,14 @@
 //! [`Emitter`] for agents.
 //!
 //! ```no_run
-//! # async fn example() -> Result<(), rethread_client::native::Error> {
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! use rethread_client::native::{Client, Config, Delivery, Start};
+//! use rethread_shared::ThreadId;
 //!
 //! let client = Client::connect(Config::new("http://127.0.0.1:4242", "a token")).await?;
-//! let mut thread = client.subscribe("thread_42".parse().unwrap(), Start::Beginning).await?;
-//! while let Some(delivery) = thread.next().await {
+//! let thread: ThreadId = "thread_42".parse()?;
+//! let mut events = client.subscribe(&thread, Start::Beginning).await?;
+//! while let Some(delivery) = events.next().await {
 //!     match delivery {
 //!         Delivery::Events(batch) => println!("{} to {}", batch.first, batch.last),
 //!         Delivery::Reset { .. } => println!("begin anew"),
