@@ -20,6 +20,9 @@ export class ApiError extends Error {
   }
 }
 
+/** An answer that takes longer is none: a stalled network must not hold up the next try. */
+const ANSWER_WAIT_MS = 8_000;
+
 /** Brings the token that requests are made with. */
 export type TokenSource = () => Promise<string>;
 
@@ -42,7 +45,7 @@ export class Api {
     const headers: Record<string, string> = { authorization: `Bearer ${await this.token()}` };
     if (body) headers["content-type"] = "application/json";
     const answer = await fetch("/v1/threads", {
-      method, headers, body: body ? JSON.stringify(body) : null, cache: "no-store",
+      method, headers, body: body ? JSON.stringify(body) : null, ...patience(),
     });
     if (!answer.ok) throw await refusal(answer);
     return (await answer.json()) as T;
@@ -51,10 +54,14 @@ export class Api {
 
 /** The token of a server in dev mode; `undefined` where the server is in none. */
 export async function devToken(): Promise<string | undefined> {
-  const answer = await fetch("/v1/dev/token", { cache: "no-store" });
+  const answer = await fetch("/v1/dev/token", patience());
   if (answer.status === 404) return undefined;
   if (!answer.ok) throw await refusal(answer);
   return ((await answer.json()) as { token: string }).token;
+}
+
+function patience(): RequestInit {
+  return { cache: "no-store", signal: AbortSignal.timeout(ANSWER_WAIT_MS) };
 }
 
 async function refusal(answer: Response): Promise<ApiError> {

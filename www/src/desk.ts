@@ -90,7 +90,9 @@ export class Desk extends Store<DeskState> {
   titleOf(id: string): string {
     const { titles, threads } = this.read();
     const entry = threads?.find(({ thread }) => thread === id);
-    return titles.get(id) ?? (entry?.title || (entry?.head ? "Untitled conversation" : "New conversation"));
+    const known = titles.get(id) ?? entry?.title;
+    if (known) return known;
+    return entry?.head === 0 ? "New conversation" : "Untitled conversation";
   }
 
   /** Learns the title, and moves the thread up: its activity is the newest. */

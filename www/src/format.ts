@@ -1,6 +1,6 @@
 /** Characters of a tool's input or output that are shown at first. More would stall the page. */
 export const SHOWN_CHARS = 4_000;
-/** Characters of a tool's input that stand on its card's first line. */
+/** Characters of a tool's input, or of a thought, that stand on one line for the whole. */
 const GIST_CHARS = 90;
 /** Characters of a title. */
 const TITLE_CHARS = 80;
@@ -26,6 +26,11 @@ export function gist(value: unknown): string {
       ? Object.entries(value).map(([name, member]) => `${name}: ${line(member)}`).join(", ")
       : line(value);
   return cut(text, GIST_CHARS);
+}
+
+/** The beginning of a text in one line. */
+export function firstLine(text: string): string {
+  return cut(text.trimStart().split("\n", 1)[0]!, GIST_CHARS);
 }
 
 /** A conversation's title, from its first message. */

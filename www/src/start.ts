@@ -4,6 +4,9 @@ import { Api, ApiError, devToken, type TokenSource } from "./api";
 import { Desk } from "./desk";
 import * as saved from "./saved";
 
+/** A token that expires sooner is replaced before it is used again. */
+const EXPIRY_MARGIN_MS = 60_000;
+
 /** How the page came up. */
 export type Started =
   | { readonly kind: "ready"; readonly desk: Desk }
@@ -33,13 +36,23 @@ export async function start(): Promise<Started> {
 async function tokenSource(): Promise<TokenSource | undefined> {
   const pasted = saved.token();
   if (pasted !== undefined) return () => Promise.resolve(pasted);
-  if ((await devToken()) === undefined) return undefined;
-  // Asked for anew at every connection: it may expire while the page is open.
+  let token = await devToken();
+  if (token === undefined) return undefined;
   return async () => {
-    const token = await devToken();
+    if (token === undefined || Date.now() > expiryOf(token) - EXPIRY_MARGIN_MS) token = await devToken();
     if (token === undefined) throw new Error("the server is no longer in dev mode");
     return token;
   };
+}
+
+/** When a token expires, milliseconds since 1970; long ago where it does not say. */
+function expiryOf(token: string): number {
+  try {
+    const claims = token.split(".")[1]!.replaceAll("-", "+").replaceAll("_", "/");
+    return (JSON.parse(atob(claims)) as { exp: number }).exp * 1000;
+  } catch {
+    return 0;
+  }
 }
 
 async function refusalOf(api: Api): Promise<string | undefined> {

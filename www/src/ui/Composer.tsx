@@ -74,7 +74,13 @@ export function Composer(props: ComposerProps) {
           }}
         />
         {onStop && (
-          <button type="button" className="button stop" data-testid="stop" disabled={isStopping} onClick={onStop}>
+          <button
+            type="button"
+            className="button stop"
+            data-testid="stop"
+            disabled={isStopping}
+            onClick={onStop}
+          >
             <StopIcon /> {isStopping ? "Stopping" : "Stop"}
           </button>
         )}

@@ -8,8 +8,14 @@ import { Markdown } from "./Markdown";
 /** What a person said, from the log. */
 export const SaidMessage = memo(function SaidMessage({ said }: { said: Said }) {
   return (
-    <div className="said" data-testid="message" data-role="user" data-message={said.messageId}>
-      <span className="unseen">{said.by ? `${said.by} said:` : "Said:"}</span>
+    <div
+      className="said"
+      role="group"
+      aria-label={`${said.by ?? "Somebody"} said`}
+      data-testid="message"
+      data-role="user"
+      data-message={said.messageId}
+    >
       <p>{said.text}</p>
     </div>
   );
@@ -39,8 +45,14 @@ export const PendingMessage = memo(function PendingMessage({
   const { messageId, text, refusal } = message;
   return (
     <div className="run pending" data-state={refusal === undefined ? "sending" : "refused"}>
-      <div className="said" data-testid="message" data-role="user" data-message={messageId}>
-        <span className="unseen">You said:</span>
+      <div
+        className="said"
+        role="group"
+        aria-label="You said"
+        data-testid="message"
+        data-role="user"
+        data-message={messageId}
+      >
         <p>{text}</p>
       </div>
       {refusal === undefined ? (

@@ -1,6 +1,6 @@
 import { memo, useMemo, useState } from "react";
 
-import { duration, gist, pretty, SHOWN_CHARS } from "../format";
+import { duration, firstLine, gist, pretty, SHOWN_CHARS } from "../format";
 import type { Extra, Thinking, ToolCall } from "../view";
 import { CheckIcon, ChevronIcon, CrossIcon, DashIcon } from "./icons";
 
@@ -24,7 +24,8 @@ export const ThinkingBlock = memo(function ThinkingBlock({ thinking, isLive }: T
         }}
       >
         <ChevronIcon />
-        {isLive ? "Thinking" : took >= 1000 ? `Thought for ${duration(took)}` : "Thoughts"}
+        <span>{isLive ? "Thinking" : took >= 1000 ? `Thought for ${duration(took)}` : "Thoughts"}</span>
+        {!isOpen && <span className="thinking-gist">{firstLine(thinking.text)}</span>}
       </summary>
       <p>{thinking.text}</p>
     </details>

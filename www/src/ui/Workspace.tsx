@@ -62,7 +62,7 @@ export function Workspace({ desk }: { desk: Desk }) {
   }, [selected, title]);
 
   return (
-    <div className="workspace">
+    <div className="workspace" data-connected={status.state === "online"}>
       <button type="button" className="skip" onClick={() => main.current?.focus()}>
         Skip to the conversation
       </button>
