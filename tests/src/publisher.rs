@@ -215,7 +215,10 @@ async fn over_socket(url: String, token: String, mut work: Work) -> Vec<Value> {
 
 /// Publishes over one connection, first what is unanswered, until it ends or all is done.
 async fn one_connection(mut socket: Socket, work: &mut Work) -> Option<()> {
-    let (mut sent, mut answered) = (0_u64, 0_u64);
+    let mut sent = 0_u64;
+    // By what was sent: answers may overtake one another.
+    let mut answers: HashMap<u64, Vec<Value>> = HashMap::new();
+    let mut answered = 0_u64;
     for batch in &work.unanswered {
         sent += 1;
         socket.try_send(&json!({ "op": "publish", "req": sent, "events": batch })).await?;
@@ -232,10 +235,13 @@ async fn one_connection(mut socket: Socket, work: &mut Work) -> Option<()> {
         }
         match socket.next().await {
             Incoming::Frame(frame) if frame["op"] == "published" => {
-                answered += 1;
-                assert_eq!(frame["req"], answered, "answers come in the order of the requests");
-                if !work.answered(frame["results"].as_array().expect("results")) {
-                    return None;
+                let results = frame["results"].as_array().expect("results").clone();
+                answers.insert(frame["req"].as_u64().expect("req"), results);
+                while let Some(results) = answers.remove(&(answered + 1)) {
+                    answered += 1;
+                    if !work.answered(&results) {
+                        return None;
+                    }
                 }
             }
             Incoming::Frame(frame) if frame["op"] == "goodbye" => {}

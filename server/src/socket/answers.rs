@@ -1,10 +1,11 @@
 //! What a connection answers: frames as text, and the answers that the log has yet to allow.
 
-use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
 use rethread_shared::{
     ThreadId, WireError,
     frame::{ServerFrame, WireErrorFrame},
 };
+use tokio::task::{JoinError, JoinHandle};
 
 use crate::bridge::desk::Note;
 
@@ -39,15 +40,17 @@ pub(super) fn not_subscribed(thread: &ThreadId, error: WireError) -> WireErrorFr
     WireErrorFrame { req: None, thread: Some(thread.clone()), error }
 }
 
-/// Answers that wait for the log.
+/// Answers that wait for the log. Each is a task of its own: it takes the lock of a thread's runs,
+/// and must be able to give it back while its connection waits for that very lock. And what it has to
+/// do after the log has answered is done even when its connection has gone.
 #[derive(Default)]
 pub(super) struct Answers {
-    waiting: FuturesUnordered<BoxFuture<'static, String>>,
+    waiting: FuturesUnordered<JoinHandle<String>>,
 }
 
 impl Answers {
     pub(super) fn push(&mut self, answer: impl Future<Output = String> + Send + 'static) {
-        self.waiting.push(answer.boxed());
+        self.waiting.push(tokio::spawn(answer));
     }
 
     pub(super) fn len(&self) -> usize {
@@ -60,11 +63,16 @@ impl Answers {
 
     /// The next answer; must not be empty.
     pub(super) async fn next(&mut self) -> String {
-        self.waiting.next().await.expect("asked only when something waits")
+        text_of(self.waiting.next().await.expect("asked only when something waits"))
     }
 
     /// An answer that is there already.
     pub(super) fn ready(&mut self) -> Option<String> {
-        self.waiting.next().now_or_never().flatten()
+        self.waiting.next().now_or_never().flatten().map(text_of)
     }
+}
+
+/// A panic there is one here.
+fn text_of(joined: Result<String, JoinError>) -> String {
+    joined.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
 }
