@@ -113,7 +113,6 @@ mod tests {
     #[tokio::test]
     async fn a_server_without_dev_says_what_to_do() {
         use tokio::io::{AsyncReadExt, AsyncWriteExt};
-        crate::tls::install();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("ws://{}", listener.local_addr().unwrap());
         let answer = async {

@@ -11,6 +11,8 @@ use crate::tools::{CODE_WEIGHT, Index};
 const LABEL_BYTES_MAX: usize = 60;
 /// What a sentence counts for that says what the thing asked about is.
 const DEFINITION: f32 = 1.6;
+/// And what it counts for beyond that with the thing's name in bold.
+const DEFINITION_BOLD: f32 = 1.3;
 /// A first choice that is shorter goes on with the sentences that follow it.
 const LEAD_BYTES_MIN: usize = 140;
 /// Bytes of the first choice with those sentences.
@@ -138,6 +140,10 @@ fn worth(
     let mut worth = if sentence.prose { worth } else { worth * CODE_WEIGHT };
     if is_definition(index, asked, &sentence.text) {
         worth *= DEFINITION;
+        // Writers set a word in bold where they explain it.
+        if sentence.text.split_whitespace().take(3).any(|word| word.starts_with("**")) {
+            worth *= DEFINITION_BOLD;
+        }
     }
     // What follows the colon is missing.
     if sentence.text.ends_with(':') { worth * 0.5 } else { worth }
@@ -145,7 +151,7 @@ fn worth(
 
 /// True for a sentence that begins by saying what the thing asked about is: `A **run** is …`, `run: …`
 /// or a row of a table with its name first.
-fn is_definition(index: &Index, asked: &[(String, String)], text: &str) -> bool {
+pub(super) fn is_definition(index: &Index, asked: &[(String, String)], text: &str) -> bool {
     let is_asked = |subject: &str| {
         let subject = index.terms().tokenize(subject);
         !subject.is_empty() && subject.iter().all(|word| asked.iter().any(|(term, _)| term == word))

@@ -8,7 +8,7 @@ use super::{
     Answered, Failure, Question, Turn, arithmetic,
     choose::{Chosen, choose, coverage, go_on},
     compose::{compose, quote_code},
-    regions::{REGIONS_MAX, parts, rank, regions},
+    regions::{REGIONS_MAX, add_definitions, parts, rank, regions},
     sentences::{Sentence, Snippet},
 };
 use crate::{
@@ -18,9 +18,6 @@ use crate::{
 
 /// Passages asked of `search`.
 const PASSAGES: usize = 12;
-/// What is looked for beside the words of a question for a meaning, because it stands where meanings
-/// do.
-const MEANING: &str = "word meaning term";
 /// Sentences that are quoted.
 const SENTENCES_MAX: usize = 5;
 /// The part of what the question's words weigh, and of their number, that one passage must cover to
@@ -29,8 +26,8 @@ const COVERAGE_MIN: f32 = 0.34;
 /// The part of their number that is enough by itself: two words of three.
 const COUNT_ENOUGH: f32 = 0.6;
 /// Questions with one of these words are answered with a block of code as well, if there is one.
-const CODE_WORDS: [&str; 9] =
-    ["how", "example", "command", "code", "curl", "syntax", "look", "run", "show"];
+const CODE_WORDS: [&str; 8] =
+    ["how", "example", "command", "code", "curl", "syntax", "look", "show"];
 /// Bytes of a block of code that is quoted; a longer one is for reading in its place.
 const CODE_BYTES_MAX: usize = 1_200;
 /// Documents that are named when there is no answer.
@@ -84,15 +81,14 @@ impl Offline {
         let mut words: Vec<_> = asked.iter().map(|(_, word)| word.as_str()).collect();
         words.dedup();
         voice.think(&format!("I look for: {}.", words.join(", "))).await;
-        let mut query = words.join(" ");
-        if asks_for_meaning(&text) {
-            voice
-                .think("It asks for a meaning, so I look where words are explained as well.")
-                .await;
-            query = format!("{query} {MEANING}");
-        }
-        let input = json!({ "query": query, "limit": PASSAGES });
+        let input = json!({ "query": words.join(" "), "limit": PASSAGES });
         let mut found: Found = self.call("search", input, voice).await?;
+        if asks_for_meaning(&text) {
+            let added = add_definitions(self.tools.index(), &asked, &mut found.passages);
+            if added > 0 {
+                voice.think("It asks for a meaning; I add where the documents explain it.").await;
+            }
+        }
         rank(self.tools.index(), &asked, &mut found.passages);
         if !self.is_relevant(&asked, &found.passages, voice).await {
             let nothing = format!("I found nothing about *{}* in the documents.", words.join(" "));
@@ -289,7 +285,10 @@ fn answered(chosen: &[Chosen], calculated: bool) -> Answered {
 
 #[cfg(test)]
 mod tests {
-    use std::{path::Path, time::Duration};
+    use std::{
+        path::{Path, PathBuf},
+        time::Duration,
+    };
 
     use super::*;
     use crate::{
@@ -308,9 +307,12 @@ mod tests {
         (steps, answered.unwrap())
     }
 
+    fn folder(path: &str) -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+    }
+
     fn documents() -> Offline {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
-        Offline::new(Tools::new(Docs::open(&folder).unwrap()))
+        Offline::new(Tools::new(Docs::open(&folder("tests/data")).unwrap()))
     }
 
     #[tokio::test]
@@ -331,16 +333,36 @@ mod tests {
             assert!(text.contains(says), "{question}: {text}");
             assert!(text.contains(place) && text.contains("**Sources**"), "{question}: {text}");
             assert_eq!(tools(&steps)[..2], ["search", "read_file"], "{question}");
-            // Every quoted place holds what was quoted from it.
-            for source in answered.result["sources"].as_array().unwrap() {
-                let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
-                let file = std::fs::read_to_string(folder.join(source["file"].as_str().unwrap()));
-                let line = source["line"].as_u64().unwrap() as usize;
-                let file = file.unwrap();
-                let first = file.lines().nth(line - 1).unwrap();
-                let words: Vec<_> = first.split(['|', ' ', '-']).filter(|w| w.len() > 4).collect();
-                assert!(words.iter().any(|word| text.contains(word)), "{question}: {first:?}");
-            }
+            assert_places(&folder("tests/data"), &answered, &text);
+        }
+    }
+
+    #[tokio::test]
+    async fn answers_from_this_projects_own_documents() {
+        let root = folder("../..");
+        let offline = Offline::new(Tools::new(Docs::open(&root).unwrap()));
+        for (question, says) in [
+            ("What is a thread?", "thread"),
+            ("How do I publish with curl?", "curl"),
+            ("What happens to a duplicate event?", "duplicate"),
+        ] {
+            let (steps, answered) = ask(&offline, question, vec![]).await;
+            let text = text(&steps);
+            assert!(text.to_lowercase().contains(says), "{question}: {text}");
+            assert!(!answered.result["sources"].as_array().unwrap().is_empty(), "{question}");
+            assert_places(&root, &answered, &text);
+        }
+    }
+
+    /// Every place that is named holds what was quoted from it.
+    fn assert_places(folder: &Path, answered: &Answered, answer: &str) {
+        for source in answered.result["sources"].as_array().unwrap() {
+            let file = source["file"].as_str().unwrap();
+            let line = source["line"].as_u64().unwrap() as usize;
+            let text = std::fs::read_to_string(folder.join(file)).unwrap();
+            let line = text.lines().nth(line - 1).unwrap();
+            let words: Vec<_> = line.split(['|', ' ', '-', '/']).filter(|w| w.len() > 3).collect();
+            assert!(words.iter().any(|word| answer.contains(word)), "{file}: {line:?}: {answer}");
         }
     }
 

@@ -1,15 +1,20 @@
 //! Which parts of which documents are read for an answer.
 
 use super::{
-    choose::best,
+    choose::{best, is_definition},
     sentences::{Sentence, Snippet, sentences, snippets},
 };
-use crate::tools::{Hit, Index, Read};
+use crate::{
+    passage::Passage,
+    tools::{Hit, Index, Read},
+};
 
 /// Regions that are read.
 pub(super) const REGIONS_MAX: usize = 3;
 /// A region is read when it fits at least this well, as a part of the best.
 const REGION_SCORE_MIN: f64 = 0.5;
+/// Passages with a definition that are added to what was found.
+const DEFINITIONS_MAX: usize = 2;
 /// Lines between two passages that are read in one go.
 const GAP_LINES_MAX: usize = 4;
 
@@ -29,14 +34,7 @@ pub(super) fn rank(index: &Index, asked: &[(String, String)], hits: &mut [Hit]) 
     let says: Vec<_> = hits
         .iter()
         .map(|hit| {
-            let read = Read {
-                file: hit.file.clone(),
-                from: hit.from,
-                to: hit.to,
-                lines: hit.to,
-                text: hit.text.clone(),
-                truncated: false,
-            };
+            let read = whole(&hit.file, hit.from, hit.to, &hit.text);
             f64::from(best(index, asked, &parts(index, &read, &hit.heading).0))
         })
         .collect();
@@ -45,6 +43,42 @@ pub(super) fn rank(index: &Index, asked: &[(String, String)], hits: &mut [Hit]) 
         hit.score = (hit.score / most + says / most_said) / 2.0;
     }
     hits.sort_by(|a, b| b.score.total_cmp(&a.score));
+}
+
+/// Adds passages that say what the thing asked about is: a word that everybody uses is explained in
+/// one place, which a search for it does not put first. Gives how many were added.
+pub(super) fn add_definitions(
+    index: &Index,
+    asked: &[(String, String)],
+    hits: &mut Vec<Hit>,
+) -> usize {
+    let score = hits.first().map_or(1.0, |hit| hit.score);
+    let before = hits.len();
+    let defines = |passage: &&Passage| {
+        let read = whole(&passage.file, passage.from, passage.to, &passage.text);
+        let (sentences, _) = parts(index, &read, &passage.heading);
+        sentences.iter().any(|sentence| is_definition(index, asked, &sentence.text))
+    };
+    let known: Vec<_> = hits.iter().map(|hit| (hit.file.clone(), hit.from)).collect();
+    let prose = index.docs().passages.iter().filter(|passage| passage.prose);
+    for passage in prose.filter(defines).take(DEFINITIONS_MAX) {
+        if !known.contains(&(passage.file.clone(), passage.from)) {
+            hits.push(Hit {
+                file: passage.file.clone(),
+                heading: passage.heading.clone(),
+                from: passage.from,
+                to: passage.to,
+                score,
+                text: passage.text.clone(),
+            });
+        }
+    }
+    hits.len() - before
+}
+
+fn whole(file: &str, from: usize, to: usize, text: &str) -> Read {
+    let (file, text) = (file.to_owned(), text.to_owned());
+    Read { file, from, to, lines: to, text, truncated: false }
 }
 
 /// The best passages, neighbours joined, best first.

@@ -47,7 +47,7 @@ pub(super) fn sentences(read: &Read, prose: bool, mut in_code: bool) -> Vec<Sent
         } else if let Some((_, title)) = heading(text) {
             reader.flush();
             title.clone_into(&mut reader.heading);
-        } else if text.trim().is_empty() || is_rule(text) {
+        } else if text.trim().is_empty() || is_rule(text) || text.trim_start().starts_with("![") {
             reader.flush();
         } else if let Some(row) = table_row(text) {
             reader.flush();

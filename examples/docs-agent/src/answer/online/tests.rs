@@ -156,7 +156,6 @@ fn says(words: &[&str]) -> Reply {
 }
 
 fn online(url: &str) -> Online {
-    crate::tls::install();
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
     let model = Model { name: "m".into(), base_url: url.into(), key: "secret".into() };
     Online::new(model, Tools::new(Docs::open(&folder).unwrap()))
