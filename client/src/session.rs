@@ -30,6 +30,8 @@ mod receive;
 mod serving;
 mod state;
 mod subscriptions;
+#[cfg(test)]
+mod tests;
 mod timers;
 
 use std::collections::VecDeque;

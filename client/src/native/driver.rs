@@ -167,15 +167,23 @@ impl Driver {
         let full = "the outbox has a place for each caller";
         match request {
             Request::Subscribe { thread, start, inlet, answer } => {
-                if self.inlets.contains_key(&thread) {
-                    answer.send(Err(Error::AlreadySubscribed(thread))).ok();
-                    return;
+                match self.inlets.get(&thread) {
+                    // Whoever asked before has gone without waiting for the answer.
+                    Some((_, Some(earlier))) if earlier.is_closed() => {
+                        self.session.unsubscribe(&thread, now);
+                    }
+                    Some(_) => {
+                        answer.send(Err(Error::AlreadySubscribed(thread))).ok();
+                        return;
+                    }
+                    None => {}
                 }
                 self.inlets.insert(thread.clone(), (inlet, Some(answer)));
                 self.session.subscribe(thread, start, now);
             }
-            Request::Unsubscribe(thread) => {
-                if self.inlets.remove(&thread).is_some() {
+            Request::Unsubscribe(thread, line) => {
+                if self.inlets.get(&thread).is_some_and(|(inlet, _)| inlet.is_of(&line)) {
+                    self.inlets.remove(&thread);
                     self.session.unsubscribe(&thread, now);
                 }
             }

@@ -10,7 +10,11 @@ use rethread_shared::{
 };
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 
-use super::{Error, subscription::Inlet, wire::EventText};
+use super::{
+    Error,
+    subscription::{Inlet, Line},
+    wire::EventText,
+};
 use crate::session::{Closed, Status};
 
 /// What a handle asks of the driver.
@@ -22,7 +26,7 @@ pub(super) enum Request {
         inlet: Inlet,
         answer: SubscribeAnswer,
     },
-    Unsubscribe(ThreadId),
+    Unsubscribe(ThreadId, Arc<Line>),
     Publish {
         events: Vec<EventText>,
         ends: Vec<RunId>,

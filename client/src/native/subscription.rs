@@ -116,7 +116,7 @@ impl Subscription {
 
 impl Drop for Subscription {
     fn drop(&mut self) {
-        self.handle.ask(Request::Unsubscribe(self.thread.clone()));
+        self.handle.ask(Request::Unsubscribe(self.thread.clone(), self.line.clone()));
     }
 }
 
@@ -167,6 +167,11 @@ impl Inlet {
             self.line.is_full.store(false, Ordering::SeqCst);
         }
         again
+    }
+
+    /// True when this is the end of that line, and not of a later one to the same thread.
+    pub(super) fn is_of(&self, line: &Arc<Line>) -> bool {
+        Arc::ptr_eq(&self.line, line)
     }
 
     /// Ends the subscription, saying why.

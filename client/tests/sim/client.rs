@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use rethread_shared::{Epoch, EventId, Position, RunId, frame::Start};
+use rethread_shared::{
+    Epoch, EventId, Position, RunId,
+    frame::{ClientFrame, ServerFrame, Start},
+};
 
 use super::{
     dice::Dice,
@@ -26,6 +29,9 @@ pub(super) struct Client {
     pub(super) is_hidden: bool,
     threads: Vec<Thread>,
     commands: BTreeMap<CommandId, Command>,
+    /// How often each command may still be sent on this connection: once, and again after each
+    /// refusal.
+    sendings: BTreeMap<u64, u32>,
     /// Runs whose messages were acknowledged, to be cancelled perhaps.
     runs: Vec<RunId>,
     /// Runs handed over by this session, so that none is twice.
@@ -41,6 +47,8 @@ struct Thread {
     wish: Wish,
     /// Where its record began: a reset or the first subscription; then everything delivered.
     record: Option<Record>,
+    /// The head that it has been told of and not yet caught up with, and the events since.
+    behind: Option<(u64, u64)>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -89,6 +97,7 @@ impl Client {
             is_hidden: false,
             threads: (0..THREADS).map(|_| Thread::default()).collect(),
             commands: BTreeMap::new(),
+            sendings: BTreeMap::new(),
             runs: Vec::new(),
             worked: Vec::new(),
             dials: Vec::new(),
@@ -103,6 +112,7 @@ impl Client {
         self.commands.clear();
         self.worked.clear();
         for (index, thread) in self.threads.iter_mut().enumerate() {
+            thread.behind = None;
             if thread.wish == Wish::None {
                 continue;
             }
@@ -174,6 +184,36 @@ impl Client {
         Ok(())
     }
 
+    /// Nothing is sent more often than there is reason to.
+    pub(super) fn transmitted(&mut self, frame: &ClientFrame<Outgoing>) -> Checked {
+        let req = match frame {
+            ClientFrame::Hello(_) => {
+                self.sendings.clear();
+                return Ok(());
+            }
+            ClientFrame::Publish(publish) => publish.req,
+            ClientFrame::Send(send) => send.req,
+            ClientFrame::Cancel(cancel) => cancel.req,
+            _ => return Ok(()),
+        };
+        let left = self.sendings.entry(req).or_insert(1);
+        ensure!(*left > 0, "{req} was sent again without reason");
+        *left -= 1;
+        Ok(())
+    }
+
+    /// What came may be reason to send something again.
+    pub(super) fn received(&mut self, frame: &ServerFrame<Vec<Incoming>>) {
+        let req = match frame {
+            ServerFrame::Error(error) => error.req,
+            ServerFrame::Published(published) => Some(published.req),
+            _ => None,
+        };
+        if let Some(req) = req {
+            *self.sendings.entry(req).or_default() += 1;
+        }
+    }
+
     // What it is told ----------------------------------------------------------------------------
 
     pub(super) fn poll_action(&mut self) -> Option<Action<Outgoing>> {
@@ -189,8 +229,9 @@ impl Client {
         while let Some(notice) = self.session.poll_notice() {
             told(&notice);
             match notice {
-                Notice::Subscribed { thread, position, .. } => {
+                Notice::Subscribed { thread, position, head } => {
                     let thread = &mut self.threads[server.thread(&thread)];
+                    thread.behind = Some((head, 0));
                     match &thread.record {
                         None => {
                             let Position { epoch, seq } = position;
@@ -262,10 +303,16 @@ impl Client {
                 Notice::Status(Status::Closed(closed)) => {
                     return Err(format!("the session closed: {closed:?}"));
                 }
-                Notice::Status(_)
-                | Notice::CaughtUp { .. }
-                | Notice::RunCancelled { .. }
-                | Notice::Refused(_) => {}
+                Notice::CaughtUp { thread, replayed } => {
+                    let thread = &mut self.threads[server.thread(&thread)];
+                    let at = thread.record.as_ref().map(|record| record.seq);
+                    let behind = thread.behind.take();
+                    ensure!(
+                        behind.is_some_and(|(head, count)| at >= Some(head) && count == replayed),
+                        "caught up with {replayed} events at {at:?}, was behind {behind:?}"
+                    );
+                }
+                Notice::Status(_) | Notice::RunCancelled { .. } | Notice::Refused(_) => {}
             }
         }
         Ok(())
@@ -291,6 +338,9 @@ impl Client {
             );
         }
         record.seq = *last;
+        if let Some((_, count)) = &mut self.threads[thread].behind {
+            *count += events.len() as u64;
+        }
         Ok(())
     }
 
@@ -306,6 +356,10 @@ impl Client {
             ensure!(
                 thread.wish != Wish::Follow || at == end,
                 "thread {index}: the application is at {at:?}, the log at {end:?}"
+            );
+            ensure!(
+                thread.wish != Wish::Follow || thread.behind.is_none(),
+                "thread {index}: never said to have caught up"
             );
         }
         Ok(())

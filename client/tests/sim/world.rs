@@ -20,6 +20,9 @@ const FAULTS_FOR: u64 = 20_000;
 /// hangs (10 s) and the wait after it (20 s), and some seconds to catch up.
 const CONVERGED_BY: u64 = FAULTS_FOR + 60_000;
 
+/// Some hundred steps are usual.
+const STEPS_MAX: u64 = 20_000;
+
 /// A whole run of the simulation.
 #[derive(Debug)]
 pub(super) struct World {
@@ -136,6 +139,9 @@ impl World {
             if !self.faults && self.steps.is_multiple_of(16) && self.check_converged().is_ok() {
                 return self.check_logs();
             }
+            if self.steps > STEPS_MAX {
+                return Err("something goes round and round".into());
+            }
             if self.now > CONVERGED_BY {
                 return self.check_converged().map_err(|e| format!("not converged: {e}"));
             }
@@ -232,6 +238,7 @@ impl World {
                 Action::Dial { connection, token } => self.dial(index, connection, token)?,
                 Action::Transmit(frame) => {
                     let link = self.clients[index].link.ok_or("a frame without a connection")?;
+                    self.clients[index].transmitted(&frame)?;
                     let at = self.links[link].time_up(now, &mut self.dice);
                     self.plan_at(What::Up(link, Up::Frame(frame)), at);
                 }
@@ -300,6 +307,11 @@ impl World {
         let (client, connection) = (self.links[link].client, self.links[link].connection);
         let current = self.clients[client].link == Some(link);
         trace(&mut self.trace, self.now, || format!("client {client} gets {down:?}"));
+        if let Down::Frame(frame) = &down
+            && current
+        {
+            self.clients[client].received(frame);
+        }
         let session = &mut self.clients[client].session;
         match down {
             Down::Frame(frame) => session.handle_frame(connection, frame, self.now),
