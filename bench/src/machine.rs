@@ -1,0 +1,203 @@
+//! The machine: what it is, its cores, its limits, and how long its disk takes to make bytes safe.
+
+use std::{
+    fmt, fs,
+    io::{Seek, SeekFrom, Write},
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, ensure};
+use hdrhistogram::Histogram;
+use rustix::{
+    process::{Resource, Rlimit, getrlimit, setrlimit},
+    thread::{CpuSet, sched_getaffinity, sched_setaffinity},
+};
+
+/// Which core runs what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cores {
+    /// Each on its own.
+    Apart {
+        /// The core of the server.
+        server: usize,
+        /// The core of the load generator.
+        generator: usize,
+    },
+    /// The system decides.
+    Shared,
+}
+
+impl Cores {
+    /// The first two cores that this process may use, if there are two.
+    pub(crate) fn choose() -> Self {
+        let Ok(allowed) = sched_getaffinity(None) else { return Self::Shared };
+        let mut cores = (0..CpuSet::MAX_CPU).filter(|core| allowed.is_set(*core));
+        match (cores.next(), cores.next()) {
+            (Some(server), Some(generator)) => Self::Apart { server, generator },
+            _ => Self::Shared,
+        }
+    }
+
+    /// Starts something on the server's core, and goes back to the generator's.
+    ///
+    /// # Errors
+    /// What `start` fails with, or the system's refusal.
+    pub(crate) fn start<T>(self, start: impl FnOnce() -> Result<T>) -> Result<T> {
+        let Self::Apart { server, generator } = self else { return start() };
+        stay_on(server)?;
+        let started = start();
+        stay_on(generator)?;
+        started
+    }
+}
+
+/// What is started from here on inherits it.
+fn stay_on(core: usize) -> Result<()> {
+    let mut set = CpuSet::new();
+    set.set(core);
+    sched_setaffinity(None, &set).with_context(|| format!("staying on core {core}"))
+}
+
+/// Allows at least so many open files, here and in what is started from here.
+///
+/// # Errors
+/// When the system's hard limit is lower.
+pub(crate) fn allow_files(wanted: u64) -> Result<()> {
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current.is_none_or(|current| current >= wanted) {
+        return Ok(());
+    }
+    let maximum = limit.maximum.map_or(wanted, |maximum| maximum.max(wanted));
+    let raised = setrlimit(
+        Resource::Nofile,
+        Rlimit { current: Some(wanted), maximum: limit.maximum.map(|_| maximum) },
+    );
+    ensure!(
+        raised.is_ok(),
+        "{wanted} open files are needed, {} are allowed: raise the limit (`ulimit -n {wanted}` as \
+         root), or leave out --full",
+        limit.maximum.unwrap_or_default()
+    );
+    Ok(())
+}
+
+/// How long this disk takes to make 4 KiB durable: what a group commit cannot be faster than.
+///
+/// # Errors
+/// When the folder cannot be written.
+pub(crate) fn fsync_times(folder: &Path, times: usize) -> Result<Histogram<u64>> {
+    let mut file = tempfile::tempfile_in(folder)?;
+    let block = [0x5a; 4_096];
+    let mut taken = Histogram::new(3)?;
+    for turn in 0..times {
+        // Appending, as a journal does, but within a few megabytes.
+        if turn % 1_024 == 0 {
+            file.seek(SeekFrom::Start(0))?;
+        }
+        let start = Instant::now();
+        file.write_all(&block)?;
+        file.sync_data()?;
+        taken.saturating_record(start.elapsed().as_micros() as u64);
+    }
+    Ok(taken)
+}
+
+/// CPU time that a process has used, user and system.
+///
+/// # Errors
+/// When there is no such process.
+pub(crate) fn cpu_time(pid: u32) -> Result<Duration> {
+    let path = format!("/proc/{pid}/stat");
+    let stat = fs::read_to_string(&path).with_context(|| path.clone())?;
+    // proc_pid_stat(5): the name, in brackets, may hold anything; utime and stime are 14 and 15.
+    let fields = stat.rsplit_once(") ").map(|(_, fields)| fields.split(' ').collect::<Vec<_>>());
+    let ticks = fields.and_then(|fields| {
+        Some(fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?)
+    });
+    let ticks = ticks.with_context(|| format!("{path}: {stat}"))?;
+    Ok(Duration::from_secs_f64(ticks as f64 / rustix::param::clock_ticks_per_second() as f64))
+}
+
+/// Memory that a process has in use (resident), bytes.
+///
+/// # Errors
+/// When there is no such process.
+pub(crate) fn memory(pid: u32) -> Result<u64> {
+    let path = format!("/proc/{pid}/status");
+    let status = fs::read_to_string(&path).with_context(|| path.clone())?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib: Option<u64> = line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok());
+    Ok(kib.with_context(|| format!("{path} has no VmRSS"))? * 1_024)
+}
+
+/// What numbers must be read with.
+#[derive(Debug)]
+pub(crate) struct Machine {
+    cores: Cores,
+    count: usize,
+    model: String,
+    kernel: String,
+    load: f64,
+    file_system: String,
+}
+
+impl Machine {
+    /// Looks at the machine, and at the disk that holds `data`.
+    pub(crate) fn look(cores: Cores, data: &Path) -> Self {
+        let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
+        let processors = read("/proc/cpuinfo");
+        let model = processors.lines().find_map(|line| {
+            let (name, value) = line.split_once(':')?;
+            (name.trim() == "model name").then(|| value.trim().to_owned())
+        });
+        let load = read("/proc/loadavg");
+        Self {
+            cores,
+            count: processors.lines().filter(|line| line.starts_with("processor")).count(),
+            model: model.unwrap_or_else(|| "unknown".into()),
+            kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
+            load: load.split(' ').next().and_then(|load| load.parse().ok()).unwrap_or_default(),
+            file_system: file_system(data),
+        }
+    }
+}
+
+fn file_system(folder: &Path) -> String {
+    // Of linux/magic.h.
+    const KNOWN: [(u64, &str); 5] = [
+        (0x0102_1994, "tmpfs, which is memory: its fsync costs nothing"),
+        (0xef53, "ext4"),
+        (0x5846_5342, "xfs"),
+        (0x9123_683e, "btrfs"),
+        (0x794c_7630, "overlayfs"),
+    ];
+    let Ok(found) = rustix::fs::statfs(folder) else { return "an unknown file system".into() };
+    let kind = found.f_type as u64;
+    let known = KNOWN.iter().find(|(magic, _)| *magic == kind);
+    known.map_or_else(|| format!("file system {kind:#x}"), |(_, name)| (*name).to_owned())
+}
+
+impl fmt::Display for Machine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { cores, count, model, kernel, load, file_system } = self;
+        writeln!(f, "machine   {count} x {model}, Linux {kernel}, data on {file_system}")?;
+        match cores {
+            Cores::Apart { server, generator } => {
+                write!(f, "cores     server on {server}, load generator on {generator}")?;
+            }
+            Cores::Shared => write!(
+                f,
+                "cores     not pinned, for there are not two: server and generator share"
+            )?,
+        }
+        if *load >= 0.5 {
+            write!(
+                f,
+                "\nnote      something else was running at the start (load average {load}): \
+                 the numbers are worse than the server's own"
+            )?;
+        }
+        Ok(())
+    }
+}
