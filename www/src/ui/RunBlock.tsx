@@ -25,7 +25,7 @@ export const RunBlock = memo(function RunBlock({ run }: { run: Run }) {
       <div className="agent">
         <p className="agent-head">
           <span className="knot" aria-hidden="true" />
-          <b>{run.agent ?? "agent"}</b> <span className="agent-words">{runWords(run)}</span>
+          {run.agent !== undefined && <b>{run.agent}</b>} <span className="agent-words">{runWords(run)}</span>
         </p>
         {run.state === "asked" && (
           <p className="quiet patience">
@@ -52,7 +52,7 @@ export function runWords(run: Run): string {
     case "asked":
       return "waiting for an agent";
     case "running":
-      return "is working";
+      return run.agent === undefined ? "working" : "is working";
     case "completed":
       return took === "" ? "done" : `done${took}`;
     case "failed":
