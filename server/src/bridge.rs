@@ -118,3 +118,6 @@ impl From<LogError> for WireError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

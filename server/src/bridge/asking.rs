@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 
 use super::{
     Bridge,
-    desk::{ConnectionId, Deadline, Granted, Mark, Note, Waiting},
+    desk::{Bound, ConnectionId, Deadline, Granted, Mark, Note, Waiting},
     runs::{replay, settle},
 };
 use crate::{
@@ -232,7 +232,23 @@ impl Bridge {
             }
             tracing::debug!(%thread, %run, %kind, seq, "run ended");
         } else if let Some(connection) = connection {
-            self.watch(self.desk.bind(run, connection));
+            self.bind(run, connection);
+        }
+    }
+
+    /// A run's agent comes over this connection: losing the one is losing the other, also when the
+    /// server is restarted in between.
+    fn bind(&self, run: &RunId, connection: ConnectionId) {
+        match self.desk.bind(run, connection) {
+            Bound::Already => {}
+            Bound::Gone(deadline) => self.watch([deadline]),
+            Bound::New => match self.log.recall(run) {
+                Ok(Some(record)) if !record.connected => {
+                    drop(self.log.remember(RunRecord { connected: true, ..record }));
+                }
+                Ok(_) => {}
+                Err(error) => tracing::warn!(%run, %error, "the registry could not be read"),
+            },
         }
     }
 
@@ -264,7 +280,7 @@ impl Bridge {
             let mut held = held.lock().await;
             let state = held.state(&*self.log, &thread.thread, run, true).await?;
             if matches!(state, RunState::Running { .. }) {
-                self.watch(self.desk.bind(run, connection));
+                self.bind(run, connection);
             }
         }
         self.watch(self.desk.serve(connection, agent)?);

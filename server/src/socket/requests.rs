@@ -1,9 +1,9 @@
 //! What a client asks for, op by op.
 
-use std::sync::Arc;
+use std::{str::FromStr, sync::Arc};
 
 use rethread_shared::{
-    ErrorCode, WireError,
+    ErrorCode, EventId, IdError, RunId, ThreadId, WireError,
     frame::{
         self, Cancel, Cancelled, Hello, Publish, Published, Serve, Subscribe, Unsubscribe, Welcome,
         WireErrorFrame,
@@ -11,7 +11,7 @@ use rethread_shared::{
     limits::{Announced, FRAME_BYTES_MAX, PUBLISH_EVENTS_MAX, PUBLISHES_IN_FLIGHT_MAX},
 };
 use serde::Deserialize;
-use serde_json::value::RawValue;
+use serde_json::{Value, value::RawValue};
 
 use super::{
     End, Socket,
@@ -200,19 +200,29 @@ pub(crate) fn wrong_number(events: usize) -> WireError {
     )
 }
 
-/// Reads the frame of an op. Its `req`, if it has a readable one, goes with the refusal.
+/// Reads the frame of an op. Its `req`, if it has a readable one, goes with the refusal; where an id is
+/// what is wrong, the refusal is the id's.
 fn read<'a, T: Deserialize<'a>>(json: &'a str) -> Result<T, WireErrorFrame> {
-    #[derive(Deserialize)]
-    struct Req {
-        req: Option<u64>,
-    }
     serde_json::from_str(json).map_err(|cause| {
-        let req = serde_json::from_str::<Req>(json).ok().and_then(|req| req.req);
-        let error = WireError::new(
-            ErrorCode::BadFrame,
-            format!("the frame is not as expected: {cause}; {SEE}"),
-        )
-        .with_received(json);
-        WireErrorFrame { req, thread: None, error }
+        let frame: Value = serde_json::from_str(json).unwrap_or_default();
+        let error = bad_id(&frame).map(WireError::from).unwrap_or_else(|| {
+            WireError::new(
+                ErrorCode::BadFrame,
+                format!("the frame is not as expected: {cause}; {SEE}"),
+            )
+            .with_received(json)
+        });
+        WireErrorFrame { req: frame["req"].as_u64(), thread: None, error }
     })
+}
+
+/// What is wrong with the first id in a frame that is none.
+fn bad_id(frame: &Value) -> Option<IdError> {
+    fn refuse<T: FromStr<Err = IdError>>(id: &Value) -> Option<IdError> {
+        id.as_str()?.parse::<T>().err()
+    }
+    refuse::<ThreadId>(&frame["thread"])
+        .or_else(|| refuse::<RunId>(&frame["run"]))
+        .or_else(|| refuse::<EventId>(&frame["message_id"]))
+        .or_else(|| frame["runs"].as_array()?.iter().find_map(refuse::<RunId>))
 }

@@ -1,0 +1,329 @@
+//! The bridge over a log in memory, told as stories.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use rethread_shared::{
+    Epoch, EventId,
+    frame::{Outcome, Send},
+};
+use tokio::sync::mpsc;
+
+use super::{
+    desk::{ConnectionId, Note},
+    publish::Publisher,
+    *,
+};
+use crate::{
+    auth::Keys,
+    log::{LocalLog, NewThread, PageLimit, engine::memory::MemoryEngine},
+};
+
+struct World {
+    engine: Arc<MemoryEngine>,
+    bridge: Arc<Bridge>,
+    grant: Grant,
+    thread: ThreadId,
+}
+
+fn grant(user: &str, threads: &[&str]) -> Grant {
+    let keys = Keys::from_secret("a secret for tests, long enough for HS256");
+    let threads = threads.iter().map(|thread| (*thread).to_owned()).collect();
+    let scope = "subscribe send publish serve";
+    keys.check(&keys.mint(user, scope, threads, Duration::from_secs(3_600))).unwrap()
+}
+
+const QUICK: Patience =
+    Patience { grace: Duration::from_millis(40), start: Duration::from_millis(40) };
+const SLOW: Patience = Patience { grace: Duration::from_secs(600), start: Duration::from_secs(600) };
+
+impl World {
+    async fn new(patience: Patience) -> Self {
+        let engine = Arc::new(MemoryEngine::default());
+        let thread: ThreadId = "thread_a".parse().unwrap();
+        let world = Self::over(engine, patience, thread.clone());
+        world
+            .bridge
+            .log()
+            .create(NewThread {
+                thread,
+                owner: "ann".into(),
+                title: None,
+                created_at: 0,
+                epoch: Epoch::generate([0; 4]),
+            })
+            .await
+            .unwrap();
+        world
+    }
+
+    fn over(engine: Arc<MemoryEngine>, patience: Patience, thread: ThreadId) -> Self {
+        let log = LocalLog::open(engine.clone()).unwrap();
+        Self { engine, bridge: Bridge::new(Arc::new(log), patience), grant: grant("ann", &[]), thread }
+    }
+
+    /// The same log under a new process.
+    async fn restart(self, patience: Patience) -> Self {
+        let Self { engine, thread, .. } = self;
+        let world = Self::over(engine, patience, thread);
+        world.bridge.recover().await.unwrap();
+        world
+    }
+
+    async fn publish(&self, events: &[String]) -> Vec<Result<(u64, bool), String>> {
+        self.publish_over(None, events).await
+    }
+
+    async fn publish_over(
+        &self,
+        connection: Option<ConnectionId>,
+        events: &[String],
+    ) -> Vec<Result<(u64, bool), String>> {
+        let by = Publisher { grant: &self.grant, connection };
+        let texts: Vec<&str> = events.iter().map(String::as_str).collect();
+        let outcomes = self.bridge.publish(by, &texts).await.await;
+        outcomes.into_iter().map(brief).collect()
+    }
+
+    async fn kinds(&self) -> Vec<String> {
+        let all = PageLimit { events: usize::MAX, bytes: usize::MAX };
+        let records = self.bridge.log().read(&self.thread, 0, all).await.unwrap();
+        let kind = |body: &[u8]| {
+            let event: BTreeMap<String, serde_json::Value> = serde_json::from_slice(body).unwrap();
+            event["type"].as_str().unwrap().to_owned()
+        };
+        records.iter().map(|record| kind(&record.body)).collect()
+    }
+
+    async fn wait_for(&self, last: &str) {
+        while self.kinds().await.last().map(String::as_str) != Some(last) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
+    fn agent(&self, id: u64) -> (ConnectionId, mpsc::Receiver<Note>) {
+        let (notes, inbox) = mpsc::channel(8);
+        self.bridge.connected(ConnectionId(id), notes, &self.grant);
+        (ConnectionId(id), inbox)
+    }
+
+    fn ask(&self, n: u8) -> Send {
+        Send {
+            req: u64::from(n),
+            thread: self.thread.clone(),
+            message_id: EventId::generate(1_000 + u64::from(n), [n; 10]),
+            text: format!("question {n}"),
+            agent: None,
+        }
+    }
+}
+
+fn brief(outcome: Outcome) -> Result<(u64, bool), String> {
+    match outcome {
+        Outcome::Stored { seq, duplicate, .. } => Ok((seq, duplicate)),
+        Outcome::Refused { error, .. } => Err(error.code.to_string()),
+    }
+}
+
+fn event(run: &RunId, n: u8, kind: &str, data: &str) -> String {
+    let id = EventId::generate(u64::from(n), [n; 10]);
+    format!(r#"{{"id":"{id}","run":"{run}","type":"{kind}","data":{data}}}"#)
+}
+
+fn whole_run(run: &RunId) -> Vec<String> {
+    vec![
+        event(run, 1, "agent_started", r#"{"agent":"x"}"#),
+        event(run, 2, "tool_executing", r#"{"call_id":"c","tool":"t"}"#),
+        event(run, 3, "tool_completed", r#"{"call_id":"c"}"#),
+        event(run, 4, "message_delta", r#"{"message_id":"m","text":"hi"}"#),
+        event(run, 5, "agent_completed", "{}"),
+    ]
+}
+
+#[tokio::test]
+async fn a_whole_run_published_twice_is_stored_once() {
+    let world = World::new(SLOW).await;
+    let run = world.bridge.mint_run(&world.thread, &world.grant).await.unwrap();
+    let events = whole_run(&run);
+    let first = world.publish(&events).await;
+    assert_eq!(first, (1..=5).map(|seq| Ok((seq, false))).collect::<Vec<_>>());
+    let again = (1..=5).map(|seq| Ok((seq, true))).collect::<Vec<_>>();
+    assert_eq!(world.publish(&events).await, again);
+    // One by one too: a delta of a run that has ended is a repetition, not a violation.
+    assert_eq!(world.publish(&events[3..4]).await, [Ok((4, true))]);
+    assert_eq!(world.publish(&[event(&run, 9, "message_delta", "{}")]).await, [Err("bad_event".into())]);
+    let late = event(&run, 9, "message_delta", r#"{"message_id":"m","text":"late"}"#);
+    assert_eq!(world.publish(&[late]).await, [Err("run_ended".into())]);
+    let world = world.restart(SLOW).await;
+    assert_eq!(world.publish(&events).await, again, "also after a restart");
+    assert_eq!(world.kinds().await.len(), 5);
+}
+
+#[tokio::test]
+async fn a_repetition_that_overtakes_its_answer_moves_no_state() {
+    let world = World::new(SLOW).await;
+    let run = world.bridge.mint_run(&world.thread, &world.grant).await.unwrap();
+    let events = whole_run(&run);
+    let by = Publisher { grant: &world.grant, connection: None };
+    let texts: Vec<&str> = events.iter().map(String::as_str).collect();
+    // Both are queued before either is durable.
+    let first = world.bridge.publish(by, &texts).await;
+    let second = world.bridge.publish(by, &texts).await;
+    let second: Vec<_> = second.await.into_iter().map(brief).collect();
+    let first: Vec<_> = first.await.into_iter().map(brief).collect();
+    assert_eq!(first, (1..=5).map(|seq| Ok((seq, false))).collect::<Vec<_>>());
+    assert_eq!(second, (1..=5).map(|seq| Ok((seq, true))).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_runs_order_is_known_after_a_restart() {
+    let world = World::new(SLOW).await;
+    let run = world.bridge.mint_run(&world.thread, &world.grant).await.unwrap();
+    let events = whole_run(&run);
+    world.publish(&events[..2]).await;
+    let world = world.restart(SLOW).await;
+    let again = event(&run, 7, "agent_started", r#"{"agent":"x"}"#);
+    let other = event(&run, 8, "tool_completed", r#"{"call_id":"d"}"#);
+    let refused = || Err("run_order".to_owned());
+    assert_eq!(world.publish(&[again, other]).await, [refused(), refused()]);
+    assert_eq!(world.publish(&events[2..3]).await, [Ok((3, false))]);
+}
+
+#[tokio::test]
+async fn what_cannot_be_routed_is_refused_with_its_reason() {
+    let world = World::new(SLOW).await;
+    let start = |run: &str| format!(r#"{{"run":"{run}","type":"agent_started","data":{{"agent":"x"}}}}"#);
+    let runs = [
+        ("run_5d1f0c9a77e2", "run_unresolved"),
+        ("nonsense", "bad_id"),
+        ("thread_absent_run_1_00000000", "thread_not_found"),
+        ("thread_a_run_1_00000000", "1"),
+        ("run_a_0a1b2c3d", "2"),
+        ("thread_a", "3"),
+    ];
+    for (run, expected) in runs {
+        let got = match &world.publish(&[start(run)]).await[0] {
+            Ok((seq, _)) => seq.to_string(),
+            Err(code) => code.clone(),
+        };
+        assert_eq!(got, expected, "{run}");
+    }
+    let stranger = World { grant: grant("bob", &[]), ..world };
+    let refused = stranger.publish(&[start("thread_a_run_2_00000000")]).await;
+    assert_eq!(refused, [Err("thread_not_found".into())], "as if it were not there");
+    let guest = World { grant: grant("bob", &["thread_a"]), ..stranger };
+    assert!(guest.publish(&[start("thread_a_run_2_00000000")]).await[0].is_ok());
+}
+
+#[tokio::test]
+async fn a_failed_write_is_no_acknowledgement() {
+    let world = World::new(SLOW).await;
+    let run = world.bridge.mint_run(&world.thread, &world.grant).await.unwrap();
+    world.engine.fail_writes(true);
+    let refused = world.publish(&whole_run(&run)).await;
+    assert!(refused.iter().all(|outcome| *outcome == Err("log_unavailable".into())));
+    world.engine.fail_writes(false);
+    let world = world.restart(SLOW).await;
+    assert!(world.kinds().await.is_empty());
+    assert!(world.publish(&whole_run(&run)).await.iter().all(Result::is_ok));
+}
+
+#[tokio::test]
+async fn a_message_waits_for_an_agent_and_is_sent_once() {
+    let world = World::new(SLOW).await;
+    let sent = world.bridge.send(world.ask(1), &world.grant).await.unwrap();
+    let again = world.bridge.send(world.ask(1), &world.grant).await.unwrap();
+    assert_eq!((sent.seq, &sent.run), (again.seq, &again.run));
+    let title = world.bridge.log().thread(&world.thread).unwrap().unwrap().title;
+    assert_eq!(title.as_deref(), Some("question 1"));
+    // Also across a restart.
+    let world = world.restart(SLOW).await;
+    let (agent, mut notes) = world.agent(1);
+    world.bridge.serve(agent, "docs", &[], &world.grant).await.unwrap();
+    let Some(Note::Work(work)) = notes.recv().await else { panic!("work") };
+    assert_eq!((&work.run, work.agent.as_str()), (&sent.run, "docs"));
+    assert_eq!((work.message.text.as_str(), work.message.by.as_str()), ("question 1", "ann"));
+    assert!(world.publish_over(Some(agent), &whole_run(&sent.run)).await.iter().all(Result::is_ok));
+    world.bridge.disconnected(agent);
+    let (agent, mut notes) = world.agent(2);
+    world.bridge.serve(agent, "docs", &[], &world.grant).await.unwrap();
+    assert!(notes.try_recv().is_err(), "work that is done is not handed out again");
+}
+
+#[tokio::test]
+async fn work_that_was_not_started_goes_to_the_next_agent() {
+    let world = World::new(QUICK).await;
+    let (idle, mut idle_notes) = world.agent(1);
+    world.bridge.serve(idle, "docs", &[], &world.grant).await.unwrap();
+    let sent = world.bridge.send(world.ask(1), &world.grant).await.unwrap();
+    assert!(matches!(idle_notes.recv().await, Some(Note::Work(_))));
+    let (other, mut notes) = world.agent(2);
+    world.bridge.serve(other, "docs", &[], &world.grant).await.unwrap();
+    world.bridge.disconnected(idle);
+    let Some(Note::Work(work)) = notes.recv().await else { panic!("work") };
+    assert_eq!(work.run, sent.run);
+}
+
+#[tokio::test]
+async fn an_agent_that_comes_back_goes_on_and_one_that_does_not_is_lost() {
+    let world = World::new(QUICK).await;
+    let (agent, _notes) = world.agent(1);
+    let sent = world.bridge.send(world.ask(1), &world.grant).await.unwrap();
+    let events = whole_run(&sent.run);
+    world.publish_over(Some(agent), &events[..2]).await;
+    world.bridge.disconnected(agent);
+    let (again, _more) = world.agent(2);
+    world.bridge.serve(again, "docs", &[sent.run.clone()], &world.grant).await.unwrap();
+    tokio::time::sleep(QUICK.grace * 3).await;
+    assert_eq!(world.publish_over(Some(again), &events[2..3]).await, [Ok((4, false))]);
+    world.bridge.disconnected(again);
+    world.wait_for("agent_failed").await;
+    let refused = world.publish_over(Some(again), &events[3..4]).await;
+    assert_eq!(refused, [Err("run_ended".into())]);
+}
+
+#[tokio::test]
+async fn an_agent_away_since_before_a_restart_is_lost_too() {
+    let world = World::new(SLOW).await;
+    let (agent, _notes) = world.agent(1);
+    let run = world.bridge.mint_run(&world.thread, &world.grant).await.unwrap();
+    let over_http = world.bridge.mint_run(&world.thread, &world.grant).await.unwrap();
+    world.publish(&[event(&over_http, 20, "agent_started", r#"{"agent":"x"}"#)]).await;
+    world.publish_over(Some(agent), &whole_run(&run)[..2]).await;
+    let world = world.restart(QUICK).await;
+    world.wait_for("agent_failed").await;
+    let more = event(&over_http, 21, "message_delta", r#"{"message_id":"m","text":"t"}"#);
+    assert!(world.publish(&[more]).await[0].is_ok(), "who publishes over HTTP has no connection");
+}
+
+#[tokio::test]
+async fn cancelling_ends_a_run_once_and_tells_its_agent() {
+    let world = World::new(SLOW).await;
+    let (agent, mut notes) = world.agent(1);
+    world.bridge.serve(agent, "docs", &[], &world.grant).await.unwrap();
+    let sent = world.bridge.send(world.ask(1), &world.grant).await.unwrap();
+    assert!(matches!(notes.recv().await, Some(Note::Work(_))));
+    let events = whole_run(&sent.run);
+    world.publish_over(Some(agent), &events[..2]).await;
+    let seq = world.bridge.cancel(&sent.run, Some("enough"), &world.grant).await.unwrap();
+    let Some(Note::Cancelled(note)) = notes.recv().await else { panic!("cancelled") };
+    assert_eq!((note.run, note.seq), (sent.run.clone(), seq));
+    assert_eq!(world.bridge.cancel(&sent.run, None, &world.grant).await.unwrap(), seq);
+    let refused = world.publish_over(Some(agent), &events[2..3]).await;
+    assert_eq!(refused, [Err("run_ended".into())]);
+    let world = world.restart(SLOW).await;
+    assert_eq!(world.bridge.cancel(&sent.run, None, &world.grant).await.unwrap(), seq);
+    let stranger = grant("bob", &[]);
+    let refused = world.bridge.cancel(&sent.run, None, &stranger).await.unwrap_err();
+    assert_eq!(refused.code, ErrorCode::RunNotFound);
+    let completed = world.bridge.mint_run(&world.thread, &world.grant).await.unwrap();
+    let own: Vec<String> = whole_run(&completed).iter().map(|event| strip_id(event)).collect();
+    assert!(world.publish(&own).await.iter().all(Result::is_ok));
+    let ended = world.bridge.cancel(&completed, None, &world.grant).await.unwrap_err();
+    assert_eq!(ended.code, ErrorCode::RunEnded);
+}
+
+/// The same event without an id of its own.
+fn strip_id(event: &str) -> String {
+    let run = event.find(r#""run""#).unwrap();
+    format!("{{{}", &event[run..])
+}
