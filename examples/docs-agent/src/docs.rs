@@ -2,7 +2,9 @@
 //! somebody wrote to a file that may be read.
 
 use std::{
+    collections::HashSet,
     fs,
+    hash::{DefaultHasher, Hash, Hasher},
     path::{Component, Path, PathBuf},
 };
 
@@ -85,7 +87,7 @@ impl Docs {
             .map_err(|source| DocsError::Unreadable { path: path(), source })?;
         found.sort();
         let mut docs = Self { root, files: Vec::new(), passages: Vec::new(), left_out: 0 };
-        let mut bytes = 0;
+        let (mut bytes, mut texts) = (0, HashSet::new());
         for path in found {
             let size = fs::metadata(&path).map_or(u64::MAX, |meta| meta.len());
             let fits = size <= FILE_BYTES_MAX && bytes + size <= FOLDER_BYTES_MAX;
@@ -96,6 +98,12 @@ impl Docs {
             let Some(text) = fs::read(&path).ok().and_then(|bytes| text(bytes).ok()) else {
                 continue;
             };
+            // A copy, such as one that a build made, would be found twice.
+            let mut hasher = DefaultHasher::new();
+            text.hash(&mut hasher);
+            if !text.is_empty() && !texts.insert(hasher.finish()) {
+                continue;
+            }
             bytes += size;
             let name = docs.name(&path);
             docs.passages.extend(split(&name, &text, is_prose(&path)));
@@ -222,6 +230,7 @@ mod tests {
         };
         write("docs/README.md", b"# Title\n\nWords.\n");
         write("docs/sub/notes.txt", b"Notes.\n");
+        write("docs/sub/zz_copy.md", b"# Title\n\nWords.\n");
         write("docs/.env", b"SECRET=1\n");
         write("docs/.git/config.toml", b"secret = 1\n");
         write("docs/target/out.md", b"built\n");
@@ -233,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn only_text_files_outside_of_hidden_and_build_folders_are_documents() {
+    fn text_files_outside_of_hidden_and_build_folders_are_documents_once() {
         let folder = folder();
         let docs = Docs::open(&folder.path().join("docs")).unwrap();
         assert_eq!(docs.files, ["README.md", "sub/notes.txt"]);

@@ -2,11 +2,12 @@
 
 use bm25::{DefaultTokenizer, Language, Tokenizer};
 
-/// Words of a question that are about asking, beside the usual stop words.
-const ASKING: [&str; 32] = [
+/// Words that a question is never about, beside the usual stop words.
+const ASKING: [&str; 36] = [
     "please", "tell", "explain", "describe", "show", "give", "mean", "means", "meaning", "know",
     "want", "need", "hello", "hi", "thanks", "happens", "whose", "cannot", "may", "might", "must",
     "could", "would", "shall", "get", "many", "much", "let", "like", "way", "exactly", "actually",
+    "per", "one", "fit", "us",
 ];
 
 /// Splits text into terms. Identifiers such as `message_delta` or `RunState` count as themselves
@@ -23,17 +24,22 @@ impl Terms {
         let mut terms: Vec<(String, String)> = Vec::new();
         for word in question.split(|c: char| !(c.is_alphanumeric() || "_.'-".contains(c))) {
             let word = word.trim_matches(['.', '\'', '-']);
-            if ASKING.contains(&word.to_lowercase().as_str()) {
+            if is_weak(&word.to_lowercase()) {
                 continue;
             }
             for term in self.tokenize(word) {
-                if terms.iter().all(|(known, _)| *known != term) {
+                if !is_weak(&term) && terms.iter().all(|(known, _)| *known != term) {
                     terms.push((term, word.to_owned()));
                 }
             }
         }
         terms
     }
+}
+
+/// True for a term that says nothing about what a text is about.
+pub(crate) fn is_weak(term: &str) -> bool {
+    ASKING.contains(&term)
 }
 
 impl Tokenizer for Terms {

@@ -5,10 +5,17 @@ use std::collections::HashSet;
 use bm25::Tokenizer;
 
 use super::sentences::Sentence;
-use crate::tools::{CODE_WEIGHT, Index};
+use crate::{
+    terms::is_weak,
+    tools::{CODE_WEIGHT, Index},
+};
 
 /// Bytes of a label before a colon, such as "**`name`** `{members}`".
 const LABEL_BYTES_MAX: usize = 60;
+/// What a sentence keeps that has hardly any of the question's words, however rare.
+const SINGLE: f32 = 0.4;
+/// What a sentence with a number counts for where one is asked for.
+const NUMBER: f32 = 1.5;
 /// What a sentence counts for that says what the thing asked about is.
 const DEFINITION: f32 = 1.6;
 /// And what it counts for beyond that with the thing's name in bold.
@@ -26,6 +33,15 @@ const TERMS_TYPICAL: f32 = 14.0;
 /// What the headings above a sentence add, as a part of what its own words would.
 const HEADING_PART: f32 = 0.35;
 
+/// What a question is about.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Asked {
+    /// Its terms, each beside the word that it came from.
+    pub(super) terms: Vec<(String, String)>,
+    /// It asks for a number: how many, how long.
+    pub(super) wants_number: bool,
+}
+
 /// A sentence that was chosen.
 #[derive(Clone, Debug)]
 pub(super) struct Chosen {
@@ -37,7 +53,7 @@ pub(super) struct Chosen {
 /// against repeating each other. Best first.
 pub(super) fn choose(
     index: &Index,
-    asked: &[(String, String)],
+    asked: &Asked,
     sentences: Vec<Sentence>,
     most: usize,
 ) -> Vec<Chosen> {
@@ -74,7 +90,7 @@ pub(super) fn choose(
 }
 
 /// What the best sentence for a question among these is worth.
-pub(super) fn best(index: &Index, asked: &[(String, String)], sentences: &[Sentence]) -> f32 {
+pub(super) fn best(index: &Index, asked: &Asked, sentences: &[Sentence]) -> f32 {
     let worth = |sentence: &Sentence| {
         let (terms, above) = terms(index, sentence);
         worth(index, asked, sentence, &terms, &above)
@@ -115,14 +131,14 @@ pub(super) fn go_on(chosen: &mut Vec<Chosen>, all: &[Sentence]) {
 #[expect(clippy::cast_precision_loss, reason = "counts of words are small")]
 fn worth(
     index: &Index,
-    asked: &[(String, String)],
+    asked: &Asked,
     sentence: &Sentence,
     terms: &HashSet<String>,
     above: &HashSet<String>,
 ) -> f32 {
     let mut worth = 0.0;
     let mut own = 0;
-    for (term, _) in asked {
+    for (term, _) in &asked.terms {
         if terms.contains(term) {
             own += 1;
             worth += index.weight(term);
@@ -133,6 +149,11 @@ fn worth(
     }
     if own == 0 || terms.len() < 3 {
         return 0.0;
+    }
+    // One rare word is less than most of the words.
+    worth *= SINGLE + (1.0 - SINGLE) * own as f32 / asked.terms.len() as f32;
+    if asked.wants_number && sentence.text.contains(|c: char| c.is_ascii_digit()) {
+        worth *= NUMBER;
     }
     // Like BM25, a long sentence must say more to count as much.
     let length = terms.len() as f32 / TERMS_TYPICAL;
@@ -151,10 +172,12 @@ fn worth(
 
 /// True for a sentence that begins by saying what the thing asked about is: `A **run** is …`, `run: …`
 /// or a row of a table with its name first.
-pub(super) fn is_definition(index: &Index, asked: &[(String, String)], text: &str) -> bool {
+pub(super) fn is_definition(index: &Index, asked: &Asked, text: &str) -> bool {
     let is_asked = |subject: &str| {
         let subject = index.terms().tokenize(subject);
-        !subject.is_empty() && subject.iter().all(|word| asked.iter().any(|(term, _)| term == word))
+        let known =
+            |word: &String| is_weak(word) || asked.terms.iter().any(|(term, _)| term == word);
+        !subject.is_empty() && subject.iter().all(known)
     };
     if let Some((label, _)) = text.split_once(": ")
         && label.len() <= LABEL_BYTES_MAX
@@ -166,7 +189,7 @@ pub(super) fn is_definition(index: &Index, asked: &[(String, String)], text: &st
         .split_whitespace()
         .map(|word| word.trim_matches(|c: char| !c.is_alphanumeric() && c != '—').to_lowercase())
         .filter(|word| !matches!(word.as_str(), "a" | "an" | "the" | ""))
-        .take(5)
+        .take(6)
         .collect();
     let verb = words.iter().position(|word| {
         matches!(word.as_str(), "is" | "are" | "means" | "names" | "says" | "holds" | "—")
@@ -187,10 +210,10 @@ fn overlap(a: &HashSet<String>, b: &HashSet<String>) -> f32 {
 /// The part of a question that a text covers, from 0 to 1: once by what its words weigh, once by
 /// their number. A word that no document has counts for half, for it may only be the wrong word.
 #[expect(clippy::cast_precision_loss, reason = "counts of words are small")]
-pub(super) fn coverage(index: &Index, asked: &[(String, String)], text: &str) -> (f32, f32) {
+pub(super) fn coverage(index: &Index, asked: &Asked, text: &str) -> (f32, f32) {
     let has: HashSet<_> = index.terms().tokenize(text).into_iter().collect();
     let (mut covered, mut all, mut count) = (0.0, 0.0, 0);
-    for (term, _) in asked {
+    for (term, _) in &asked.terms {
         let weight = index.weight(term);
         all += if index.knows(term) { weight } else { weight / 2.0 };
         if has.contains(term) {
@@ -198,5 +221,9 @@ pub(super) fn coverage(index: &Index, asked: &[(String, String)], text: &str) ->
             count += 1;
         }
     }
-    if asked.is_empty() { (0.0, 0.0) } else { (covered / all, count as f32 / asked.len() as f32) }
+    if asked.terms.is_empty() {
+        (0.0, 0.0)
+    } else {
+        (covered / all, count as f32 / asked.terms.len() as f32)
+    }
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{
     Answered, Failure, Question, Turn, arithmetic,
-    choose::{Chosen, choose, coverage, go_on},
+    choose::{Asked, Chosen, choose, coverage, go_on},
     compose::{compose, quote_code},
     regions::{REGIONS_MAX, add_definitions, parts, rank, regions},
     sentences::{Sentence, Snippet},
@@ -25,11 +25,22 @@ const SENTENCES_MAX: usize = 5;
 const COVERAGE_MIN: f32 = 0.34;
 /// The part of their number that is enough by itself: two words of three.
 const COUNT_ENOUGH: f32 = 0.6;
-/// Questions with one of these words are answered with a block of code as well, if there is one.
-const CODE_WORDS: [&str; 8] =
-    ["how", "example", "command", "code", "curl", "syntax", "look", "show"];
+/// Questions with one of these are answered with a block of code as well, if there is one.
+const CODE_WORDS: [&str; 9] = [
+    "how do i",
+    "how to",
+    "how can i",
+    "example",
+    "command",
+    "curl",
+    "syntax",
+    "look like",
+    "show me",
+];
 /// Bytes of a block of code that is quoted; a longer one is for reading in its place.
 const CODE_BYTES_MAX: usize = 1_200;
+/// Bytes of its lines.
+const CODE_LINE_BYTES_MAX: usize = 200;
 /// Documents that are named when there is no answer.
 const LISTED_MAX: usize = 12;
 
@@ -70,7 +81,7 @@ impl Offline {
     ) -> Result<Answered, Failure> {
         let (calculated, text) = self.calculate(&question.text, voice).await?;
         let asked = self.asked(&text, question, calculated, voice).await;
-        if asked.is_empty() {
+        if asked.terms.is_empty() {
             if !calculated {
                 voice.think("The question has no word that I could look for.").await;
                 let hint = "Ask me about something in the documents, or give me a calculation.";
@@ -78,7 +89,7 @@ impl Offline {
             }
             return Ok(answered(&[], calculated));
         }
-        let mut words: Vec<_> = asked.iter().map(|(_, word)| word.as_str()).collect();
+        let mut words: Vec<_> = asked.terms.iter().map(|(_, word)| word.as_str()).collect();
         words.dedup();
         voice.think(&format!("I look for: {}.", words.join(", "))).await;
         let input = json!({ "query": words.join(" "), "limit": PASSAGES });
@@ -126,22 +137,25 @@ impl Offline {
         question: &Question,
         calculated: bool,
         voice: &Voice,
-    ) -> Vec<(String, String)> {
-        let terms = self.tools.index().terms();
-        let asked = terms.of_question(text);
+    ) -> Asked {
+        let asked = |text: &str| Asked {
+            terms: self.tools.index().terms().of_question(text),
+            wants_number: asks_for_number(text),
+        };
+        let own = asked(text);
         let before = question.before.iter().rev().find_map(|turn| match turn {
             Turn::Person(text) => Some(text),
             Turn::Agent(_) => None,
         });
-        let (true, false, Some(before)) = (asked.is_empty(), calculated, before) else {
-            return asked;
+        let (true, false, Some(before)) = (own.terms.is_empty(), calculated, before) else {
+            return own;
         };
         voice.think("This seems to go on from the question before; I look for that.").await;
-        terms.of_question(before)
+        asked(before)
     }
 
     /// Whether what was found is about the question at all; says what was found.
-    async fn is_relevant(&self, asked: &[(String, String)], hits: &[Hit], voice: &Voice) -> bool {
+    async fn is_relevant(&self, asked: &Asked, hits: &[Hit], voice: &Voice) -> bool {
         let Some(best) = hits.first() else {
             voice.think("No passage has any of these words.").await;
             return false;
@@ -181,7 +195,7 @@ impl Offline {
     /// Reads the best regions; chooses sentences there, and a block of code where one is asked for.
     async fn read(
         &self,
-        asked: &[(String, String)],
+        asked: &Asked,
         question: &str,
         hits: &[Hit],
         voice: &Voice,
@@ -212,11 +226,14 @@ impl Offline {
                 .await;
         }
         go_on(&mut chosen, &all);
-        let words: Vec<_> = question.split(|c: char| !c.is_alphanumeric()).collect();
-        let wants_code = CODE_WORDS.iter().any(|w| words.iter().any(|q| q.eq_ignore_ascii_case(w)));
+        let question = question.to_lowercase();
+        let wants_code = CODE_WORDS.iter().any(|words| question.contains(words));
         let covers = |snippet: &Snippet| coverage(index, asked, &snippet.text);
-        let fits =
-            |snippet: &Snippet| covers(snippet).1 >= 0.5 && snippet.text.len() <= CODE_BYTES_MAX;
+        let fits = |snippet: &Snippet| {
+            covers(snippet).1 >= 0.5
+                && snippet.text.len() <= CODE_BYTES_MAX
+                && snippet.text.lines().all(|line| line.len() <= CODE_LINE_BYTES_MAX)
+        };
         let snippet = code
             .into_iter()
             .filter(|snippet| wants_code && fits(snippet))
@@ -271,6 +288,27 @@ fn asks_for_meaning(question: &str) -> bool {
         && (!question.starts_with("what does") || question.contains("mean"))
 }
 
+/// True for a question that a number answers.
+fn asks_for_number(question: &str) -> bool {
+    let question = question.to_lowercase();
+    let words = [
+        "how many",
+        "how much",
+        "how long",
+        "how big",
+        "how large",
+        "how often",
+        "how fast",
+        "limit",
+        "maximum",
+        "minimum",
+        "which port",
+        "what port",
+        "size of",
+    ];
+    words.iter().any(|words| question.contains(words))
+}
+
 fn answered(chosen: &[Chosen], calculated: bool) -> Answered {
     let sources: Vec<_> = chosen
         .iter()
@@ -284,139 +322,4 @@ fn answered(chosen: &[Chosen], calculated: bool) -> Answered {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::{
-        path::{Path, PathBuf},
-        time::Duration,
-    };
-
-    use super::*;
-    use crate::{
-        docs::Docs,
-        voice::{
-            Step,
-            heard::{self, text, tools},
-        },
-    };
-
-    async fn ask(offline: &Offline, text: &str, before: Vec<Turn>) -> (Vec<Step>, Answered) {
-        let (voice, steps) = Voice::new(Duration::ZERO);
-        let question = Question { text: text.into(), before };
-        let speak = async move { offline.answer(&question, &voice).await };
-        let (steps, answered) = tokio::join!(heard::all(steps), speak);
-        (steps, answered.unwrap())
-    }
-
-    fn folder(path: &str) -> PathBuf {
-        Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
-    }
-
-    fn documents() -> Offline {
-        Offline::new(Tools::new(Docs::open(&folder("tests/data")).unwrap()))
-    }
-
-    #[tokio::test]
-    async fn answers_with_the_sentences_that_say_it_and_their_places() {
-        let offline = documents();
-        for (question, says, place) in [
-            ("How are duplicate events detected?", "stored once", "laws.md:"),
-            ("What is a feed?", "the server's side of one subscription", "vocabulary.md:"),
-            ("why are there no per-subscriber queues?", "holds a cursor, not a buffer", "idea.md:"),
-            (
-                "What happens when the heartbeat is missed?",
-                "takes the connection for dead",
-                "idea.md:",
-            ),
-        ] {
-            let (steps, answered) = ask(&offline, question, vec![]).await;
-            let text = text(&steps);
-            assert!(text.contains(says), "{question}: {text}");
-            assert!(text.contains(place) && text.contains("**Sources**"), "{question}: {text}");
-            assert_eq!(tools(&steps)[..2], ["search", "read_file"], "{question}");
-            assert_places(&folder("tests/data"), &answered, &text);
-        }
-    }
-
-    #[tokio::test]
-    async fn answers_from_this_projects_own_documents() {
-        let root = folder("../..");
-        let offline = Offline::new(Tools::new(Docs::open(&root).unwrap()));
-        for (question, says) in [
-            ("What is a thread?", "thread"),
-            ("How do I publish with curl?", "curl"),
-            ("What happens to a duplicate event?", "duplicate"),
-        ] {
-            let (steps, answered) = ask(&offline, question, vec![]).await;
-            let text = text(&steps);
-            assert!(text.to_lowercase().contains(says), "{question}: {text}");
-            assert!(!answered.result["sources"].as_array().unwrap().is_empty(), "{question}");
-            assert_places(&root, &answered, &text);
-        }
-    }
-
-    /// Every place that is named holds what was quoted from it.
-    fn assert_places(folder: &Path, answered: &Answered, answer: &str) {
-        for source in answered.result["sources"].as_array().unwrap() {
-            let file = source["file"].as_str().unwrap();
-            let line = source["line"].as_u64().unwrap() as usize;
-            let text = std::fs::read_to_string(folder.join(file)).unwrap();
-            let line = text.lines().nth(line - 1).unwrap();
-            let words: Vec<_> = line.split(['|', ' ', '-', '/']).filter(|w| w.len() > 3).collect();
-            assert!(words.iter().any(|word| answer.contains(word)), "{file}: {line:?}: {answer}");
-        }
-    }
-
-    #[tokio::test]
-    async fn calculates_and_goes_on_with_the_rest() {
-        let offline = documents();
-        let (steps, answered) = ask(&offline, "What is 17 * 23?", vec![]).await;
-        assert_eq!(tools(&steps), ["calculate"]);
-        assert_eq!(text(&steps), "`17 * 23` = **391**\n\n");
-        assert_eq!(answered.result["calculated"], true);
-        let (steps, _) = ask(&offline, "What is 6 * 7, and what is an epoch?", vec![]).await;
-        assert_eq!(tools(&steps)[..2], ["calculate", "search"]);
-        assert!(text(&steps).contains("**42**") && text(&steps).contains("incarnation"));
-    }
-
-    #[tokio::test]
-    async fn says_so_when_there_is_nothing() {
-        let offline = documents();
-        for question in ["What is the capital of France?", "zebra xylophone", "hello", "???"] {
-            let (steps, answered) = ask(&offline, question, vec![]).await;
-            let text = text(&steps);
-            assert!(text.contains("These are the documents I have"), "{question}: {text}");
-            assert!(text.contains("- `laws.md`"), "{question}: {text}");
-            assert_eq!(answered.result["sources"], json!([]), "{question}");
-        }
-    }
-
-    #[tokio::test]
-    async fn a_question_of_pronouns_goes_on_from_the_one_before() {
-        let offline = documents();
-        let before = vec![
-            Turn::Person("What is an epoch?".into()),
-            Turn::Agent("One incarnation of a log.".into()),
-        ];
-        let (steps, _) = ask(&offline, "And why is that?", before).await;
-        assert!(text(&steps).contains("incarnation"), "{}", text(&steps));
-    }
-
-    #[tokio::test]
-    async fn a_dropped_answer_stops_at_once() {
-        let offline = documents();
-        let (voice, mut heard) = Voice::new(Duration::from_secs(3600));
-        let question = Question { text: "What is a feed?".into(), before: vec![] };
-        let answer = offline.answer(&question, &voice);
-        tokio::select! {
-            _ = answer => panic!("it pauses for an hour after its first words"),
-            step = heard.recv() => assert!(matches!(step, Some(Step::Thinking(_)))),
-        }
-        drop(voice);
-        while let Some(step) = heard.recv().await {
-            assert!(
-                matches!(step, Step::Thinking(_)),
-                "nothing but what was said before: {step:?}"
-            );
-        }
-    }
-}
+mod tests;

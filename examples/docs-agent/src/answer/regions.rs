@@ -1,7 +1,7 @@
 //! Which parts of which documents are read for an answer.
 
 use super::{
-    choose::{best, is_definition},
+    choose::{Asked, best, is_definition},
     sentences::{Sentence, Snippet, sentences, snippets},
 };
 use crate::{
@@ -29,7 +29,7 @@ pub(super) struct Region {
 
 /// Sorts passages again, by what they are together with the best sentence in each: a passage may
 /// repeat a word and never explain it. Scores become parts of the most that is possible.
-pub(super) fn rank(index: &Index, asked: &[(String, String)], hits: &mut [Hit]) {
+pub(super) fn rank(index: &Index, asked: &Asked, hits: &mut [Hit]) {
     let most = hits.iter().map(|hit| hit.score).fold(f64::MIN_POSITIVE, f64::max);
     let says: Vec<_> = hits
         .iter()
@@ -47,11 +47,7 @@ pub(super) fn rank(index: &Index, asked: &[(String, String)], hits: &mut [Hit]) 
 
 /// Adds passages that say what the thing asked about is: a word that everybody uses is explained in
 /// one place, which a search for it does not put first. Gives how many were added.
-pub(super) fn add_definitions(
-    index: &Index,
-    asked: &[(String, String)],
-    hits: &mut Vec<Hit>,
-) -> usize {
+pub(super) fn add_definitions(index: &Index, asked: &Asked, hits: &mut Vec<Hit>) -> usize {
     let score = hits.first().map_or(1.0, |hit| hit.score);
     let before = hits.len();
     let defines = |passage: &&Passage| {
