@@ -138,8 +138,9 @@ impl Socket {
             return (self.opened + HELLO_DEADLINE, Timer::Hello);
         };
         let heartbeat = self.shared.heartbeat;
-        let left = (grant.expires_at() * 1_000).saturating_sub(now::unix_ms());
-        let expiry = Instant::now() + Duration::from_millis(left) + CLOCK_LEEWAY;
+        let ends_at = (grant.expires_at() + CLOCK_LEEWAY.as_secs()).saturating_mul(1_000);
+        let left = ends_at.saturating_sub(now::unix_ms());
+        let expiry = Instant::now() + Duration::from_millis(left);
         [
             (self.sent + heartbeat, Timer::Beat),
             (self.received + heartbeat * HEARTBEATS_MISSED_MAX, Timer::Silent),

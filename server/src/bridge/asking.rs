@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures_util::future::BoxFuture;
 use rethread_shared::{
     ErrorCode, EventId, EventKind, NewEvent, Payload, RunId, ThreadId, WireError,
     event::{AgentCancelled, AgentFailed, Envelope, UserMessage},
@@ -18,12 +19,20 @@ use super::{
 };
 use crate::{
     auth::{Grant, Scope},
-    log::{NewRecord, PageLimit, RunRecord, ThreadInfo},
+    log::{Appended, LogError, NewRecord, PageLimit, RunRecord, ThreadInfo},
     now,
 };
 
 /// Characters of the first message that become the title of a thread without one.
 const TITLE_CHARS_MAX: usize = 80;
+
+/// An event of the server's own, on its way.
+enum Own {
+    /// It was stored before.
+    Known { seq: u64 },
+    /// It has its place in the queue.
+    Queued(BoxFuture<'static, Result<Vec<Appended>, LogError>>),
+}
 
 impl Bridge {
     /// A run of a thread, minted and remembered before it is given away.
@@ -43,13 +52,16 @@ impl Bridge {
     /// Takes a person's message: stores it as `user_message` and hands it to an agent, at once or
     /// when one comes. The same `message_id` again gives the first answer.
     ///
+    /// Like [`Bridge::publish`], returns when the message has its place, with a future that is ready
+    /// when it is durable, and that must be driven to its end.
+    ///
     /// # Errors
     /// `thread_not_found`, `event_too_large`, `slow_down`, `log_unavailable`.
     pub async fn send(
         self: &Arc<Self>,
         ask: rethread_shared::frame::Send,
         grant: &Grant,
-    ) -> Result<Sent, WireError> {
+    ) -> Result<impl Future<Output = Result<Sent, WireError>> + Send + 'static, WireError> {
         grant.require(Scope::Send)?;
         let thread = self.thread(&ask.thread, grant)?;
         check_message(&ask)?;
@@ -68,40 +80,72 @@ impl Bridge {
                 by: Some(grant.user().as_ref().into()),
             }),
         };
-        let runs = self.runs.of(&ask.thread);
-        let appended = {
-            let mut held = runs.lock().await;
-            if held.queued.contains(&id) {
-                settle(&*self.log, &ask.thread).await?;
-            }
-            if let Some(seq) = self.log.find(&ask.thread, id)? {
-                drop(held);
-                return Ok(Sent { req: ask.req, run: self.run_at(&ask.thread, seq).await?, seq });
-            }
-            let log = &*self.log;
-            drop(held.register(log, &ask.thread, &run, ask.agent.clone(), true)?);
-            held.state(log, &ask.thread, &run, true).await?.apply(
-                &run,
-                &EventKind::UserMessage,
-                None,
-            )?;
-            held.queued.insert(id);
-            log.append(&ask.thread, vec![body_of(&event)])
-        };
-        let appended = appended.await;
-        {
-            let mut held = runs.lock().await;
-            held.queued.remove(&id);
-            if appended.is_err() {
-                held.forget();
-            }
+        let by = grant.user().to_string();
+        let queued = self.queue_own(&ask.thread, &run, &event, ask.agent.clone()).await?;
+        let bridge = self.clone();
+        Ok(async move {
+            let req = ask.req;
+            let seq = match queued {
+                Own::Known { seq } => {
+                    return Ok(Sent { req, run: bridge.run_at(&ask.thread, seq).await?, seq });
+                }
+                Own::Queued(appended) => bridge.settle_own(&ask.thread, id, appended).await?,
+            };
+            let message = Message { message_id, text: ask.text.clone(), by, seq };
+            bridge.ask(&thread, ask.agent, run.clone(), message);
+            bridge.entitle(&thread, &ask.text).await;
+            Ok(Sent { req, run, seq })
+        })
+    }
+
+    /// Queues an event of the server's own; registers its run when the event opens it.
+    async fn queue_own(
+        &self,
+        thread: &ThreadId,
+        run: &RunId,
+        event: &NewEvent<'_>,
+        agent: Option<String>,
+    ) -> Result<Own, WireError> {
+        let (id, kind, log) = (event.id, event.payload.kind(), &*self.log);
+        let runs = self.runs.of(thread);
+        let mut held = runs.lock().await;
+        if held.queued.contains(&id) {
+            settle(log, thread).await?;
         }
-        let seq = appended?[0].seq;
-        let message =
-            Message { message_id, text: ask.text.clone(), by: grant.user().to_string(), seq };
-        self.ask(&thread, ask.agent, run.clone(), message);
-        self.entitle(&thread, &ask.text).await;
-        Ok(Sent { req: ask.req, run, seq })
+        if let Some(seq) = log.find(thread, id)? {
+            return Ok(Own::Known { seq });
+        }
+        if kind == EventKind::UserMessage {
+            drop(held.register(log, thread, run, agent, true)?);
+        }
+        if let Err(error) = held.state(log, thread, run, true).await?.apply(run, &kind, None) {
+            // Whoever looks for the end that is in the way finds it in the log.
+            settle(log, thread).await?;
+            return Err(error);
+        }
+        held.queued.insert(id);
+        let appended = log.append(thread, vec![body_of(event)]);
+        if kind.is_end() {
+            self.forget_live(run);
+        }
+        Ok(Own::Queued(appended))
+    }
+
+    /// Waits until an event of the server's own is durable; gives its place.
+    async fn settle_own(
+        &self,
+        thread: &ThreadId,
+        id: EventId,
+        appended: BoxFuture<'static, Result<Vec<Appended>, LogError>>,
+    ) -> Result<u64, WireError> {
+        let appended = appended.await;
+        let runs = self.runs.of(thread);
+        let mut held = runs.lock().await;
+        held.queued.remove(&id);
+        if appended.is_err() {
+            held.forget();
+        }
+        Ok(appended?[0].seq)
     }
 
     fn ask(
@@ -185,29 +229,10 @@ impl Bridge {
         let id = EventId::generate(now, now::random());
         let kind = payload.kind();
         let event = NewEvent { id, run: run.clone(), at: Some(now), payload };
-        let runs = self.runs.of(thread);
-        let appended = {
-            let mut held = runs.lock().await;
-            if let Err(error) =
-                held.state(&*self.log, thread, run, true).await?.apply(run, &kind, None)
-            {
-                settle(&*self.log, thread).await?;
-                return Err(error);
-            }
-            held.queued.insert(id);
-            let appended = self.log.append(thread, vec![body_of(&event)]);
-            self.forget_live(run);
-            appended
+        let seq = match self.queue_own(thread, run, &event, None).await? {
+            Own::Known { seq } => seq,
+            Own::Queued(appended) => self.settle_own(thread, id, appended).await?,
         };
-        let appended = appended.await;
-        {
-            let mut held = runs.lock().await;
-            held.queued.remove(&id);
-            if appended.is_err() {
-                held.forget();
-            }
-        }
-        let seq = appended?[0].seq;
         self.stored(thread, run, &kind, seq, None);
         Ok(seq)
     }

@@ -55,6 +55,9 @@ impl Bridge {
     /// Publishes events, given as JSON texts. Returns when they have their place in the log's queue;
     /// the future it returns is ready when they are durable, and gives a result for each.
     ///
+    /// That future must be driven to its end, also when nobody waits for the answer any more: what
+    /// the log has taken must be told to the desk. A task of its own does that.
+    ///
     /// Two calls one after the other are stored in that order. Waits while the log has too much to
     /// do, and so holds back who publishes faster than the log can store.
     pub async fn publish(

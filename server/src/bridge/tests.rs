@@ -34,7 +34,8 @@ fn grant(user: &str, threads: &[&str]) -> Grant {
 
 const QUICK: Patience =
     Patience { grace: Duration::from_millis(40), start: Duration::from_millis(40) };
-const SLOW: Patience = Patience { grace: Duration::from_secs(600), start: Duration::from_secs(600) };
+const SLOW: Patience =
+    Patience { grace: Duration::from_secs(600), start: Duration::from_secs(600) };
 
 impl World {
     async fn new(patience: Patience) -> Self {
@@ -58,7 +59,12 @@ impl World {
 
     fn over(engine: Arc<MemoryEngine>, patience: Patience, thread: ThreadId) -> Self {
         let log = LocalLog::open(engine.clone()).unwrap();
-        Self { engine, bridge: Bridge::new(Arc::new(log), patience), grant: grant("ann", &[]), thread }
+        Self {
+            engine,
+            bridge: Bridge::new(Arc::new(log), patience),
+            grant: grant("ann", &[]),
+            thread,
+        }
     }
 
     /// The same log under a new process.
@@ -106,6 +112,10 @@ impl World {
         (ConnectionId(id), inbox)
     }
 
+    async fn send(&self, n: u8) -> rethread_shared::frame::Sent {
+        self.bridge.send(self.ask(n), &self.grant).await.unwrap().await.unwrap()
+    }
+
     fn ask(&self, n: u8) -> Send {
         Send {
             req: u64::from(n),
@@ -150,7 +160,10 @@ async fn a_whole_run_published_twice_is_stored_once() {
     assert_eq!(world.publish(&events).await, again);
     // One by one too: a delta of a run that has ended is a repetition, not a violation.
     assert_eq!(world.publish(&events[3..4]).await, [Ok((4, true))]);
-    assert_eq!(world.publish(&[event(&run, 9, "message_delta", "{}")]).await, [Err("bad_event".into())]);
+    assert_eq!(
+        world.publish(&[event(&run, 9, "message_delta", "{}")]).await,
+        [Err("bad_event".into())]
+    );
     let late = event(&run, 9, "message_delta", r#"{"message_id":"m","text":"late"}"#);
     assert_eq!(world.publish(&[late]).await, [Err("run_ended".into())]);
     let world = world.restart(SLOW).await;
@@ -191,7 +204,8 @@ async fn a_runs_order_is_known_after_a_restart() {
 #[tokio::test]
 async fn what_cannot_be_routed_is_refused_with_its_reason() {
     let world = World::new(SLOW).await;
-    let start = |run: &str| format!(r#"{{"run":"{run}","type":"agent_started","data":{{"agent":"x"}}}}"#);
+    let start =
+        |run: &str| format!(r#"{{"run":"{run}","type":"agent_started","data":{{"agent":"x"}}}}"#);
     let runs = [
         ("run_5d1f0c9a77e2", "run_unresolved"),
         ("nonsense", "bad_id"),
@@ -230,8 +244,8 @@ async fn a_failed_write_is_no_acknowledgement() {
 #[tokio::test]
 async fn a_message_waits_for_an_agent_and_is_sent_once() {
     let world = World::new(SLOW).await;
-    let sent = world.bridge.send(world.ask(1), &world.grant).await.unwrap();
-    let again = world.bridge.send(world.ask(1), &world.grant).await.unwrap();
+    let sent = world.send(1).await;
+    let again = world.send(1).await;
     assert_eq!((sent.seq, &sent.run), (again.seq, &again.run));
     let title = world.bridge.log().thread(&world.thread).unwrap().unwrap().title;
     assert_eq!(title.as_deref(), Some("question 1"));
@@ -254,7 +268,7 @@ async fn work_that_was_not_started_goes_to_the_next_agent() {
     let world = World::new(QUICK).await;
     let (idle, mut idle_notes) = world.agent(1);
     world.bridge.serve(idle, "docs", &[], &world.grant).await.unwrap();
-    let sent = world.bridge.send(world.ask(1), &world.grant).await.unwrap();
+    let sent = world.send(1).await;
     assert!(matches!(idle_notes.recv().await, Some(Note::Work(_))));
     let (other, mut notes) = world.agent(2);
     world.bridge.serve(other, "docs", &[], &world.grant).await.unwrap();
@@ -267,7 +281,7 @@ async fn work_that_was_not_started_goes_to_the_next_agent() {
 async fn an_agent_that_comes_back_goes_on_and_one_that_does_not_is_lost() {
     let world = World::new(QUICK).await;
     let (agent, _notes) = world.agent(1);
-    let sent = world.bridge.send(world.ask(1), &world.grant).await.unwrap();
+    let sent = world.send(1).await;
     let events = whole_run(&sent.run);
     world.publish_over(Some(agent), &events[..2]).await;
     world.bridge.disconnected(agent);
@@ -300,7 +314,7 @@ async fn cancelling_ends_a_run_once_and_tells_its_agent() {
     let world = World::new(SLOW).await;
     let (agent, mut notes) = world.agent(1);
     world.bridge.serve(agent, "docs", &[], &world.grant).await.unwrap();
-    let sent = world.bridge.send(world.ask(1), &world.grant).await.unwrap();
+    let sent = world.send(1).await;
     assert!(matches!(notes.recv().await, Some(Note::Work(_))));
     let events = whole_run(&sent.run);
     world.publish_over(Some(agent), &events[..2]).await;

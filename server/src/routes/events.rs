@@ -43,12 +43,19 @@ pub(super) async fn publish(
     grant.require(Scope::Publish)?;
     let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let is_lines = kind.is_some_and(|kind| kind.contains("ndjson"));
-    let (events, is_single) = split(&body.0, is_lines)?;
-    if events.is_empty() || events.len() > PUBLISH_EVENTS_MAX {
-        return Err(wrong_number(events.len()).into());
-    }
-    let by = Publisher { grant: &grant, connection: None };
-    let results = app.shared.bridge.publish(by, &events).await.await;
+    let bridge = app.shared.bridge.clone();
+    // A task of its own: it is carried to its end also when the client does not wait for it.
+    let published = tokio::spawn(async move {
+        let (events, is_single) = split(&body.0, is_lines)?;
+        if events.is_empty() || events.len() > PUBLISH_EVENTS_MAX {
+            return Err(wrong_number(events.len()));
+        }
+        let by = Publisher { grant: &grant, connection: None };
+        Ok((bridge.publish(by, &events).await.await, is_single))
+    });
+    let (results, is_single) = published.await.map_err(|error| {
+        WireError::new(ErrorCode::Internal, format!("the publish broke off: {error}"))
+    })??;
     let refusal = results.iter().find_map(|outcome| match outcome {
         Outcome::Refused { error, .. } => Some(error),
         Outcome::Stored { .. } => None,

@@ -61,7 +61,7 @@ impl Socket {
                 Ok(())
             }
             "publish" => self.publish(read(json)?, &grant).await,
-            "send" => self.send(read(json)?, grant),
+            "send" => self.send(read(json)?, &grant).await,
             "cancel" => self.cancel(read(json)?, grant),
             "serve" => {
                 let Serve { agent, runs } = read(json)?;
@@ -143,12 +143,13 @@ impl Socket {
         Ok(())
     }
 
-    fn send(&mut self, ask: frame::Send, grant: Arc<Grant>) -> Result<(), WireErrorFrame> {
-        self.require_room(ask.req)?;
-        let bridge = self.shared.bridge.clone();
+    async fn send(&mut self, ask: frame::Send, grant: &Grant) -> Result<(), WireErrorFrame> {
+        let req = ask.req;
+        self.require_room(req)?;
+        let sent = self.shared.bridge.send(ask, grant).await;
+        let sent = sent.map_err(|error| refused(req, error))?;
         self.answers.push(async move {
-            let req = ask.req;
-            text(&match bridge.send(ask, &grant).await {
+            text(&match sent.await {
                 Ok(sent) => Frame::Sent(sent),
                 Err(error) => Frame::Error(refused(req, error)),
             })
