@@ -61,11 +61,6 @@ impl Swarm {
         })
     }
 
-    /// How many connections there are.
-    pub(crate) fn len(&self) -> usize {
-        self.links.len()
-    }
-
     /// Takes a connection in; gives its number.
     pub(crate) fn add(&mut self, stream: net::TcpStream, protocol: Protocol) -> Result<usize> {
         stream.set_nonblocking(true)?;
