@@ -46,6 +46,10 @@ impl fmt::Display for Scope {
     }
 }
 
+/// The end of the year 9999, seconds since 1970. A token for longer ends then, so that no sum of times
+/// overflows.
+const EXPIRY_MAX: u64 = 253_402_300_799;
+
 /// The claims of a token.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Claims {
@@ -239,7 +243,8 @@ impl Keys {
                     .map_err(|error| refuse(&format!("its claim `threads`: {error}")))?,
             )
         };
-        Ok(Grant { user: claims.sub.into(), scopes, threads, expires_at: claims.exp })
+        let expires_at = claims.exp.min(EXPIRY_MAX);
+        Ok(Grant { user: claims.sub.into(), scopes, threads, expires_at })
     }
 
     /// Makes a token.

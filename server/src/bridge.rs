@@ -5,11 +5,14 @@
 //! - [`runs`]: where each run is, kept in step with the log;
 //! - [`publish`]: events from publishers;
 //! - [`asking`]: messages from people, the work they start, and its end;
-//! - [`desk`]: which connection works on what.
+//! - [`desk`]: which connection works on what;
+//! - `own`: events of the server's own; `recover`: what was going on when the server stopped.
 
 pub mod asking;
 pub mod desk;
+mod own;
 pub mod publish;
+mod recover;
 pub mod resolve;
 pub mod runs;
 

@@ -138,7 +138,7 @@ impl Socket {
             return (self.opened + HELLO_DEADLINE, Timer::Hello);
         };
         let heartbeat = self.shared.heartbeat;
-        let ends_at = (grant.expires_at() + CLOCK_LEEWAY.as_secs()).saturating_mul(1_000);
+        let ends_at = (grant.expires_at() + CLOCK_LEEWAY.as_secs()) * 1_000;
         let left = ends_at.saturating_sub(now::unix_ms());
         let expiry = Instant::now() + Duration::from_millis(left);
         [
@@ -205,14 +205,9 @@ impl Socket {
 
     async fn buffer(&mut self, message: Message) -> Result<(), End> {
         // Waits only when the buffer has overflowed into the socket and that is full.
-        match tokio::time::timeout(WRITE_STALL, self.ws.feed(message)).await {
-            Ok(Ok(())) => {
-                self.sent = Instant::now();
-                Ok(())
-            }
-            Ok(Err(_)) => Err(End::Gone),
-            Err(_) => Err(End::Close(CloseCode::SlowReader)),
-        }
+        in_time(self.ws.feed(message)).await?;
+        self.sent = Instant::now();
+        Ok(())
     }
 
     /// Writes what is due to the subscriptions, up to one write's worth, and flushes everything.
@@ -221,16 +216,18 @@ impl Socket {
         while let Some(answer) = self.answers.ready() {
             self.write(answer).await?;
         }
-        let log = self.shared.bridge.log().clone();
-        let frames = self.deliveries.take(&*log).await;
-        for frame in frames {
-            self.buffer(frame).await?;
+        let frames = self.deliveries.take(&**self.shared.bridge.log()).await;
+        if !frames.is_empty() {
+            self.sent = Instant::now();
         }
-        match tokio::time::timeout(WRITE_STALL, self.ws.flush()).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) => Err(End::Gone),
-            Err(_) => Err(End::Close(CloseCode::SlowReader)),
-        }
+        let ws = &mut self.ws;
+        let writing = async {
+            for frame in frames {
+                ws.feed(frame).await?;
+            }
+            ws.flush().await
+        };
+        in_time(writing).await
     }
 
     async fn leave(&mut self, end: End) {
@@ -253,6 +250,15 @@ impl Socket {
             }
         };
         let _ = tokio::time::timeout(CLOSE_PATIENCE, closing).await;
+    }
+}
+
+/// Ends the connection of a reader that does not take what is written.
+async fn in_time(writing: impl Future<Output = Result<(), axum::Error>>) -> Result<(), End> {
+    match tokio::time::timeout(WRITE_STALL, writing).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(_)) => Err(End::Gone),
+        Err(_) => Err(End::Close(CloseCode::SlowReader)),
     }
 }
 

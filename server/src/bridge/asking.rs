@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use futures_util::future::BoxFuture;
 use rethread_shared::{
-    ErrorCode, EventId, EventKind, NewEvent, Payload, RunId, ThreadId, WireError,
-    event::{AgentCancelled, AgentFailed, Envelope, UserMessage},
+    ErrorCode, EventKind, NewEvent, Payload, RunId, ThreadId, WireError,
+    event::{AgentCancelled, AgentFailed, UserMessage},
     frame::{Cancelled, Message, Sent, Work},
-    limits::{MESSAGE_BYTES_MAX, NAME_BYTES_MAX, PAGE_BYTES_MAX},
+    limits::{MESSAGE_BYTES_MAX, NAME_BYTES_MAX},
     order::RunState,
 };
 use tokio::sync::mpsc;
@@ -15,24 +14,17 @@ use tokio::sync::mpsc;
 use super::{
     Bridge,
     desk::{Bound, ConnectionId, Deadline, Granted, Mark, Note, Waiting},
-    runs::{replay, settle},
+    own::Own,
+    runs::replay,
 };
 use crate::{
     auth::{Grant, Scope},
-    log::{Appended, LogError, NewRecord, PageLimit, RunRecord, ThreadInfo},
+    log::{RunRecord, ThreadInfo},
     now,
 };
 
 /// Characters of the first message that become the title of a thread without one.
 const TITLE_CHARS_MAX: usize = 80;
-
-/// An event of the server's own, on its way.
-enum Own {
-    /// It was stored before.
-    Known { seq: u64 },
-    /// It has its place in the queue.
-    Queued(BoxFuture<'static, Result<Vec<Appended>, LogError>>),
-}
 
 impl Bridge {
     /// A run of a thread, minted and remembered before it is given away.
@@ -98,57 +90,7 @@ impl Bridge {
         })
     }
 
-    /// Queues an event of the server's own; registers its run when the event opens it.
-    async fn queue_own(
-        &self,
-        thread: &ThreadId,
-        run: &RunId,
-        event: &NewEvent<'_>,
-        agent: Option<String>,
-    ) -> Result<Own, WireError> {
-        let (id, kind, log) = (event.id, event.payload.kind(), &*self.log);
-        let runs = self.runs.of(thread);
-        let mut held = runs.lock().await;
-        if held.queued.contains(&id) {
-            settle(log, thread).await?;
-        }
-        if let Some(seq) = log.find(thread, id)? {
-            return Ok(Own::Known { seq });
-        }
-        if kind == EventKind::UserMessage {
-            drop(held.register(log, thread, run, agent, true)?);
-        }
-        if let Err(error) = held.state(log, thread, run, true).await?.apply(run, &kind, None) {
-            // Whoever looks for the end that is in the way finds it in the log.
-            settle(log, thread).await?;
-            return Err(error);
-        }
-        held.queued.insert(id);
-        let appended = log.append(thread, vec![body_of(event)]);
-        if kind.is_end() {
-            self.forget_live(run);
-        }
-        Ok(Own::Queued(appended))
-    }
-
-    /// Waits until an event of the server's own is durable; gives its place.
-    async fn settle_own(
-        &self,
-        thread: &ThreadId,
-        id: EventId,
-        appended: BoxFuture<'static, Result<Vec<Appended>, LogError>>,
-    ) -> Result<u64, WireError> {
-        let appended = appended.await;
-        let runs = self.runs.of(thread);
-        let mut held = runs.lock().await;
-        held.queued.remove(&id);
-        if appended.is_err() {
-            held.forget();
-        }
-        Ok(appended?[0].seq)
-    }
-
-    fn ask(
+    pub(super) fn ask(
         self: &Arc<Self>,
         thread: &ThreadInfo,
         agent: Option<String>,
@@ -216,25 +158,6 @@ impl Bridge {
             }
             Err(error) => Err(error),
         }
-    }
-
-    /// Appends an event of the server's own that ends a run.
-    async fn end(
-        self: &Arc<Self>,
-        thread: &ThreadId,
-        run: &RunId,
-        payload: Payload<'_>,
-    ) -> Result<u64, WireError> {
-        let now = now::unix_ms();
-        let id = EventId::generate(now, now::random());
-        let kind = payload.kind();
-        let event = NewEvent { id, run: run.clone(), at: Some(now), payload };
-        let seq = match self.queue_own(thread, run, &event, None).await? {
-            Own::Known { seq } => seq,
-            Own::Queued(appended) => self.settle_own(thread, id, appended).await?,
-        };
-        self.stored(thread, run, &kind, seq, None);
-        Ok(seq)
     }
 
     /// An event of a run is in the log: the desk must know who works on it, and when it is over.
@@ -317,38 +240,8 @@ impl Bridge {
         self.watch(self.desk.close(connection));
     }
 
-    /// Takes up what was going on when the server stopped: work that waits, agents that are away.
-    ///
-    /// # Errors
-    /// `log_unavailable`.
-    pub async fn recover(self: &Arc<Self>) -> Result<(), WireError> {
-        let (mut waiting, mut away) = (0, 0);
-        for record in self.log.live_runs().await? {
-            let (state, steps) = replay(&*self.log, &record).await?;
-            match state {
-                RunState::Asked => {
-                    let seq = steps.last().map_or(0, |step| step.seq);
-                    let Some(thread) = self.log.thread(&record.thread)? else { continue };
-                    let message = self.message_at(&record, seq).await?;
-                    self.ask(&thread, record.agent.clone(), record.run.clone(), message);
-                    waiting += 1;
-                }
-                RunState::Running { .. } if record.connected => {
-                    self.watch([self.desk.missing(&record.run)]);
-                    away += 1;
-                }
-                RunState::Ended { .. } => self.forget_live(&record.run),
-                RunState::New | RunState::Running { .. } => {}
-            }
-        }
-        if waiting + away > 0 {
-            tracing::info!(waiting, away, "took up the runs of before");
-        }
-        Ok(())
-    }
-
     /// Waits for each deadline, and acts on it if the run has not moved on.
-    fn watch(&self, deadlines: impl IntoIterator<Item = Deadline>) {
+    pub(super) fn watch(&self, deadlines: impl IntoIterator<Item = Deadline>) {
         for deadline in deadlines {
             let bridge = self.me.clone();
             let patience = match deadline.mark {
@@ -383,40 +276,6 @@ impl Bridge {
             Err(error) => tracing::info!(run = %deadline.run, %error, "not ended as lost"),
         }
     }
-
-    async fn message_at(&self, record: &RunRecord, seq: u64) -> Result<Message, WireError> {
-        let body = self.body_at(&record.thread, seq).await?;
-        let broken = || WireError::new(ErrorCode::Internal, "a stored message cannot be read");
-        let text = std::str::from_utf8(&body).map_err(|_| broken())?;
-        let envelope: Envelope<'_> = serde_json::from_str(text).map_err(|_| broken())?;
-        let kind = EventKind::UserMessage;
-        let Ok(Payload::UserMessage(data)) = Payload::read(&kind, envelope.data_or_empty()) else {
-            return Err(broken());
-        };
-        Ok(Message {
-            message_id: data.message_id.into_owned(),
-            text: data.text.into_owned(),
-            by: data.by.map(std::borrow::Cow::into_owned).unwrap_or_default(),
-            seq,
-        })
-    }
-
-    async fn run_at(&self, thread: &ThreadId, seq: u64) -> Result<RunId, WireError> {
-        let body = self.body_at(thread, seq).await?;
-        let run = std::str::from_utf8(&body)
-            .ok()
-            .and_then(|text| serde_json::from_str::<Envelope<'_>>(text).ok()?.run.parse().ok());
-        run.ok_or_else(|| WireError::new(ErrorCode::Internal, "a stored event cannot be read"))
-    }
-
-    async fn body_at(&self, thread: &ThreadId, seq: u64) -> Result<bytes::Bytes, WireError> {
-        let limit = PageLimit { events: 1, bytes: PAGE_BYTES_MAX };
-        let page = self.log.read(thread, seq.saturating_sub(1), limit).await?;
-        let record = page.into_iter().next();
-        record
-            .map(|record| record.body)
-            .ok_or_else(|| WireError::new(ErrorCode::Internal, "a stored event is not there"))
-    }
 }
 
 fn check_message(ask: &rethread_shared::frame::Send) -> Result<(), WireError> {
@@ -440,11 +299,6 @@ fn check_message(ask: &rethread_shared::frame::Send) -> Result<(), WireError> {
         ));
     }
     Ok(())
-}
-
-/// An event of the server's own, as it is stored.
-fn body_of(event: &NewEvent<'_>) -> NewRecord {
-    NewRecord { id: event.id, body: event.to_json().get().to_owned().into() }
 }
 
 fn granted(grant: &Grant) -> Granted {

@@ -1,0 +1,39 @@
+//! What was going on when the server stopped.
+
+use std::sync::Arc;
+
+use rethread_shared::{WireError, order::RunState};
+
+use super::{Bridge, runs::replay};
+
+impl Bridge {
+    /// Takes up what was going on when the server stopped: work that waits, agents that are away.
+    ///
+    /// # Errors
+    /// `log_unavailable`.
+    pub async fn recover(self: &Arc<Self>) -> Result<(), WireError> {
+        let (mut waiting, mut away) = (0, 0);
+        for record in self.log.live_runs().await? {
+            let (state, steps) = replay(&*self.log, &record).await?;
+            match state {
+                RunState::Asked => {
+                    let seq = steps.last().map_or(0, |step| step.seq);
+                    let Some(thread) = self.log.thread(&record.thread)? else { continue };
+                    let message = self.message_at(&record, seq).await?;
+                    self.ask(&thread, record.agent.clone(), record.run.clone(), message);
+                    waiting += 1;
+                }
+                RunState::Running { .. } if record.connected => {
+                    self.watch([self.desk.missing(&record.run)]);
+                    away += 1;
+                }
+                RunState::Ended { .. } => self.forget_live(&record.run),
+                RunState::New | RunState::Running { .. } => {}
+            }
+        }
+        if waiting + away > 0 {
+            tracing::info!(waiting, away, "took up the runs of before");
+        }
+        Ok(())
+    }
+}
