@@ -13,6 +13,8 @@ use rethread_shared::{
 use super::*;
 
 const HEARTBEAT: u64 = 15_000;
+/// No story lasts longer, milliseconds.
+const PATIENCE: u64 = 3_600_000;
 
 /// A session, its clock, and what it last wanted and said.
 struct Desk {
@@ -91,6 +93,7 @@ impl Desk {
     /// Time passes, timers come.
     fn pass(&mut self, ms: u64) {
         let end = self.now + ms;
+        assert!(end < PATIENCE, "what is waited for does not come: {:?}", self.session.status());
         while let Some(at) = self.session.next_timeout().filter(|at| *at <= end) {
             self.now = self.now.max(at);
             self.session.handle_timeout(self.now);

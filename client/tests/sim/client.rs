@@ -321,6 +321,8 @@ impl Client {
     /// Delivered is a gapless, duplicate-free piece of the log of its epoch, and durable.
     fn check_delivery(&mut self, delivery: &Delivery<Vec<Incoming>>, server: &Server) -> Checked {
         let thread = server.thread(&delivery.thread);
+        let wish = self.threads[thread].wish;
+        ensure!(wish == Wish::Follow, "events of a thread that is not followed: {delivery:?}");
         let Some(record) = &mut self.threads[thread].record else {
             return Err(format!("events before their subscription: {delivery:?}"));
         };

@@ -209,8 +209,20 @@ impl Server {
         self.is_up = false;
     }
 
-    /// A thread's log is made anew.
+    /// No token expires on a live connection any more.
+    pub(super) fn trust_all(&mut self) {
+        for peer in &mut self.peers {
+            peer.token_until = u64::MAX;
+        }
+    }
+
+    /// A thread's log is made anew. Who follows it is not told: the next events show it.
     pub(super) fn wipe(&mut self, thread: usize, dice: &mut Dice) {
+        for feed in self.peers.iter_mut().flat_map(|peer| &mut peer.feeds) {
+            if feed.0 == thread {
+                feed.1 = 0;
+            }
+        }
         let new = Log::new(Epoch::generate(dice.bytes()));
         self.wiped.push((thread, std::mem::replace(&mut self.logs[thread], new)));
     }

@@ -266,7 +266,8 @@ impl World {
         self.clients[client].dialed(now)?;
         self.clients[client].dialing = Some(connection);
         if wish == TokenWish::New {
-            let lasts = self.dice.between(3_000, 60_000);
+            // When the faults have stopped, nothing but the session itself makes it go on.
+            let lasts = if self.faults { self.dice.between(3_000, 60_000) } else { CONVERGED_BY };
             self.clients[client].token = (now + lasts).to_string();
         }
         let token = self.clients[client].token.clone();
@@ -428,7 +429,8 @@ impl World {
                 let pause = self.dice.between(50, 3_000);
                 self.plan(What::ServerUp, pause);
             }
-            (62..66, _) => self.server.expire(thread),
+            (62..65, _) => self.server.expire(thread),
+            (65..66, _) => self.server.wipe(thread, &mut self.dice),
             (66..70, _) => {
                 let mut dice = Dice::new(self.dice.below(u64::from(u32::MAX)));
                 // Its session is another one, which has nothing to do with older connections.
@@ -482,6 +484,7 @@ impl World {
         trace(&mut self.trace, self.now, || "the faults stop".into());
         (self.faults, self.server.is_moody) = (false, false);
         self.server.is_up = true;
+        self.server.trust_all();
         for thread in 0..THREADS {
             self.tokens += 1;
             self.server.append(thread, self.tokens, self.now, &mut self.dice);

@@ -56,6 +56,9 @@ fn publishes_in_flight_are_bounded_and_others_pass_them() {
     assert_eq!(desk.ops(), [r#"publish 1 ["a"]"#, r#"publish 2 ["b"]"#, "cancel 4"]);
     desk.frame(ServerFrame::Published(Published { req: 1, results: Vec::new() }));
     assert_eq!(desk.ops(), [r#"publish 3 ["c"]"#]);
+    desk.closed(None);
+    desk.come_back();
+    assert_eq!(desk.ops()[1..], [r#"publish 2 ["b"]"#, r#"publish 3 ["c"]"#, "cancel 4"]);
 }
 
 #[test]

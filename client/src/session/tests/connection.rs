@@ -266,6 +266,11 @@ fn a_connection_that_was_given_up_is_not_listened_to() {
     assert!(desk.ops().is_empty());
     assert!(desk.notices.is_empty());
     desk.come_back();
+    desk.forget();
+    desk.session.handle_frame(old, subscribed(1, 9, 5), desk.now);
+    desk.session.handle_frame(old, events(1, 6, 6), desk.now);
+    assert!(desk.delivered().is_empty());
+    assert!(desk.ops().is_empty());
     desk.session.handle_closed(old, None, desk.now);
     assert_eq!(desk.session.status(), Status::Online);
 }

@@ -147,6 +147,19 @@ fn a_paused_thread_goes_on_from_its_cursor() {
 }
 
 #[test]
+fn a_thread_that_is_paused_while_it_is_asked_for_delivers_nothing() {
+    let mut desk = Desk::following(5);
+    desk.frame(events(1, 8, 8));
+    desk.session.pause(&thread(), desk.now);
+    desk.frame(events(1, 6, 6));
+    assert_eq!(desk.ops(), ["subscribe a after 5"]);
+    desk.frame(subscribed(1, 8, 5));
+    assert_eq!(desk.ops(), ["unsubscribe a"]);
+    desk.frame(events(1, 6, 8));
+    assert!(desk.delivered().is_empty());
+}
+
+#[test]
 fn leaving_and_returning_at_once_does_not_mix_the_answers() {
     let mut desk = Desk::online();
     desk.session.subscribe(thread(), Start::Beginning, desk.now);
