@@ -141,6 +141,7 @@ impl Desk {
 
     /// The events delivered since.
     fn delivered(&mut self) -> Vec<u64> {
+        self.drain();
         let mut delivered = Vec::new();
         self.notices.retain(|notice| match notice {
             Notice::Events(delivery) => {
