@@ -35,7 +35,7 @@ pub const EXTRA_MEMBERS_MAX: usize = 32;
 /// Bytes of one frame from a client. Beyond: `frame_too_large`, the connection stays.
 pub const FRAME_BYTES_MAX: usize = 1024 * 1024;
 /// Bytes of a frame that are still read to answer with `frame_too_large`. Beyond, the connection
-/// is closed (1009), for reading on would let one client fill the memory.
+/// ends, for reading on would let one client fill the memory.
 pub const FRAME_BYTES_HARD_MAX: usize = 4 * FRAME_BYTES_MAX;
 /// Events in one publish. With the largest group commit still well under a frame. Beyond:
 /// `too_many_events`.

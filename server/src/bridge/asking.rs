@@ -103,7 +103,12 @@ impl Bridge {
             thread: thread.thread.clone(),
             message,
         };
-        self.watch(self.desk.ask(Waiting { agent, work, owner: thread.owner.clone() }));
+        self.watch(self.desk.ask(Waiting {
+            agent,
+            work,
+            owner: thread.owner.clone(),
+            tried: None,
+        }));
     }
 
     /// A thread without a title gets its first message as one. A list of threads without titles is

@@ -36,6 +36,8 @@ pub struct Waiting {
     pub work: Work,
     /// Who may see the thread: connections whose user may. Checked when it is handed over.
     pub owner: std::sync::Arc<str>,
+    /// Who had it last and did not start. Anybody else is asked before.
+    pub tried: Option<ConnectionId>,
 }
 
 /// Where a run stands with its agent.
@@ -252,13 +254,14 @@ impl Desk {
                 (true, Vec::new())
             }
             (Some(Place::Offered { to, .. }), Mark::Start(mark)) if *to == mark => {
-                let Some(Place::Offered { to, waiting }) = books.places.remove(&deadline.run)
+                let Some(Place::Offered { to, mut waiting }) = books.places.remove(&deadline.run)
                 else {
                     unreachable!("it was just seen");
                 };
                 if let Some(agent) = books.agents.get_mut(&to) {
                     agent.runs.remove(&deadline.run);
                 }
+                waiting.tried = Some(to);
                 books.waiting.push_back(waiting);
                 (false, books.hand_out())
             }
@@ -307,9 +310,9 @@ impl Books {
                     Some(wanted) => agent.names.iter().find(|name| *name == wanted),
                     None => agent.names.first(),
                 }?;
-                Some((agent.runs.len(), *id, name))
+                Some((waiting.tried == Some(*id), agent.runs.len(), *id, name))
             })
             .min()
-            .map(|(_, id, name)| (id, name.clone()))
+            .map(|(_, _, id, name)| (id, name.clone()))
     }
 }
