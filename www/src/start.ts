@@ -4,9 +4,6 @@ import { Api, ApiError, devToken, type TokenSource } from "./api";
 import { Desk } from "./desk";
 import * as saved from "./saved";
 
-/** A token that expires sooner is replaced before it is used again. */
-const EXPIRY_MARGIN_MS = 60_000;
-
 /** How the page came up. */
 export type Started =
   | { readonly kind: "ready"; readonly desk: Desk }
@@ -38,18 +35,23 @@ async function tokenSource(): Promise<TokenSource | undefined> {
   if (pasted !== undefined) return () => Promise.resolve(pasted);
   let token = await devToken();
   if (token === undefined) return undefined;
+  let fetchedAt = Date.now();
   return async () => {
-    if (token === undefined || Date.now() > expiryOf(token) - EXPIRY_MARGIN_MS) token = await devToken();
+    if (token === undefined || Date.now() - fetchedAt > lifetimeOf(token) / 2) {
+      token = await devToken();
+      fetchedAt = Date.now();
+    }
     if (token === undefined) throw new Error("the server is no longer in dev mode");
     return token;
   };
 }
 
-/** When a token expires, milliseconds since 1970; long ago where it does not say. */
-function expiryOf(token: string): number {
+/** How long a token is good for, milliseconds: a span, for the server's clock may not be ours. */
+function lifetimeOf(token: string): number {
   try {
     const claims = token.split(".")[1]!.replaceAll("-", "+").replaceAll("_", "/");
-    return (JSON.parse(atob(claims)) as { exp: number }).exp * 1000;
+    const { exp, iat } = JSON.parse(atob(claims)) as { exp: number; iat: number };
+    return (exp - iat) * 1000;
   } catch {
     return 0;
   }
