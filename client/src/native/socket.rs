@@ -145,7 +145,12 @@ fn tls() -> Arc<rustls::ClientConfig> {
 
 #[cfg(test)]
 mod tests {
-    use super::endpoint;
+    use super::{endpoint, tls};
+
+    #[test]
+    fn tls_trusts_what_browsers_trust_and_needs_no_installed_provider() {
+        assert_eq!(tls().crypto_provider().kx_groups.len(), 3);
+    }
 
     #[test]
     fn every_form_of_address_leads_to_the_endpoint() {
