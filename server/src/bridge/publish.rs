@@ -67,8 +67,9 @@ impl Bridge {
     ) -> impl Future<Output = Vec<Outcome>> + Send + 'static {
         let mut outcomes: Vec<Option<Outcome>> = vec![None; events.len()];
         let mut threads: Vec<(ThreadId, Vec<Ready>)> = Vec::new();
+        let mut routed = None;
         for (place, text) in events.iter().enumerate() {
-            match self.prepare(by, place, text) {
+            match self.prepare(by, place, text, &mut routed) {
                 Ok((thread, ready)) => match threads.iter_mut().find(|(t, _)| *t == thread) {
                     Some((_, events)) => events.push(ready),
                     None => threads.push((thread, vec![ready])),
@@ -91,21 +92,31 @@ impl Bridge {
         }
     }
 
+    /// `routed` is the run of the event before with its thread: most publishes are of one run.
     fn prepare(
         &self,
         by: Publisher<'_>,
         place: usize,
         text: &str,
+        routed: &mut Option<(RunId, ThreadId)>,
     ) -> Result<(ThreadId, Ready), (Option<EventId>, WireError)> {
         let envelope = Envelope::read(text).map_err(|error| (None, error))?;
         let given = envelope.id;
         let checked = envelope.check().map_err(|error| (given, error))?;
-        let info = self.thread_of(&checked.run, by.grant).map_err(|error| (given, error))?;
+        let thread = match routed {
+            Some((run, thread)) if *run == checked.run => thread.clone(),
+            _ => {
+                let info =
+                    self.thread_of(&checked.run, by.grant).map_err(|error| (given, error))?;
+                *routed = Some((checked.run.clone(), info.thread.clone()));
+                info.thread
+            }
+        };
         let now = now::unix_ms();
         let id = given.unwrap_or_else(|| EventId::generate(now, now::random()));
         let record = NewRecord { id, body: checked.body(id, now).into() };
         let (run, kind, call_id) = (checked.run, checked.kind, checked.call_id);
-        Ok((info.thread, Ready { place, run, kind, call_id, given, record }))
+        Ok((thread, Ready { place, run, kind, call_id, given, record }))
     }
 
     /// Checks the order of one thread's events and queues those that pass.

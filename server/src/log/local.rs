@@ -14,7 +14,7 @@ use std::{
 
 use futures_util::{FutureExt, future::BoxFuture};
 use parking_lot::{Mutex, RwLock};
-use rethread_shared::{EventId, RunId, ThreadId, limits::HEADS_CACHED_MAX};
+use rethread_shared::{Epoch, EventId, RunId, ThreadId, limits::HEADS_CACHED_MAX};
 use tokio::sync::oneshot;
 
 use super::{
@@ -45,11 +45,15 @@ struct Inner {
 #[derive(Debug, Default)]
 struct Poison(Mutex<Option<String>>);
 
-/// A thread in use: its row, its head, and its tail while somebody follows.
+/// A thread in use: what its row says, its head, and its tail while somebody follows.
 #[derive(Debug)]
 struct OpenThread {
-    row: Mutex<ThreadRow>,
     no: u64,
+    thread: ThreadId,
+    epoch: Epoch,
+    owner: Arc<str>,
+    created_at: u64,
+    title: Mutex<Option<Arc<str>>>,
     head: AtomicU64,
     tail: Mutex<Weak<Tail>>,
 }
@@ -164,19 +168,37 @@ fn make_room(all: &mut HashMap<ThreadId, Arc<OpenThread>>) {
 
 impl OpenThread {
     fn new(row: ThreadRow, head: u64) -> Self {
-        let no = row.no;
-        Self { row: Mutex::new(row), no, head: AtomicU64::new(head), tail: Mutex::default() }
+        Self {
+            no: row.no,
+            thread: row.thread,
+            epoch: row.epoch,
+            owner: row.owner.into(),
+            created_at: row.created_at,
+            title: Mutex::new(row.title.map(Into::into)),
+            head: AtomicU64::new(head),
+            tail: Mutex::default(),
+        }
     }
 
     fn info(&self) -> ThreadInfo {
-        let row = self.row.lock();
         ThreadInfo {
-            thread: row.thread.clone(),
-            epoch: row.epoch,
+            thread: self.thread.clone(),
+            epoch: self.epoch,
             head: self.head.load(Ordering::Acquire),
-            owner: row.owner.as_str().into(),
-            title: row.title.as_deref().map(Into::into),
-            created_at: row.created_at,
+            owner: self.owner.clone(),
+            title: self.title.lock().clone(),
+            created_at: self.created_at,
+        }
+    }
+
+    fn row(&self) -> ThreadRow {
+        ThreadRow {
+            no: self.no,
+            thread: self.thread.clone(),
+            epoch: self.epoch,
+            owner: self.owner.to_string(),
+            title: self.title.lock().as_deref().map(str::to_owned),
+            created_at: self.created_at,
         }
     }
 }
@@ -216,13 +238,9 @@ impl Log for LocalLog {
 
     fn entitle(&self, thread: &ThreadId, title: &str) -> BoxFuture<'_, Result<(), LogError>> {
         let queued = self.existing(thread).and_then(|open| {
-            let row = {
-                let mut row = open.row.lock();
-                row.title = Some(title.to_owned());
-                row.clone()
-            };
+            *open.title.lock() = Some(title.into());
             let (answer, done) = oneshot::channel();
-            self.queue(Job::Thread { row, answer })?;
+            self.queue(Job::Thread { row: open.row(), answer })?;
             Ok(done)
         });
         self.answer(queued)

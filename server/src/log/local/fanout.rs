@@ -24,11 +24,7 @@ pub(super) fn spawn() -> mpsc::Sender<Vec<Committed>> {
         while let Some(group) = groups.recv().await {
             for Committed { thread, records } in group {
                 let Some(tail) = thread.tail.lock().upgrade() else { continue };
-                let (id, epoch) = {
-                    let row = thread.row.lock();
-                    (row.thread.clone(), row.epoch)
-                };
-                tail.push(Frame::new(&id, epoch, &records));
+                tail.push(Frame::new(&thread.thread, thread.epoch, &records));
             }
         }
     });
