@@ -25,7 +25,7 @@
 //! | `config.rs`, `error.rs` | what goes in, what goes wrong |
 //! | `subscription.rs`, `work.rs` | the streams it hands out, and how they push back |
 //! | `emitter.rs`, `pump.rs` | an agent's run: events queued, batched, published in order |
-//! | `driver.rs` | the one task that owns the session and the socket |
+//! | `driver.rs`, `driver/notices.rs` | the one task that owns the session and the socket |
 //! | `request.rs` | what handles ask of that task, and what they share with it |
 //! | `socket.rs`, `wire.rs` | opening, writing, reading |
 //!
