@@ -87,7 +87,8 @@ pub(crate) fn allow_files(wanted: u64) -> Result<()> {
 /// # Errors
 /// When the folder cannot be written.
 pub(crate) fn fsync_times(folder: &Path, times: usize) -> Result<Histogram<u64>> {
-    let mut file = tempfile::tempfile_in(folder)?;
+    // With a name: a file system may save itself the work for one that is deleted.
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
     let block = [0x5a; 4_096];
     let mut taken = Histogram::new(3)?;
     for turn in 0..times {
@@ -97,7 +98,7 @@ pub(crate) fn fsync_times(folder: &Path, times: usize) -> Result<Histogram<u64>>
         }
         let start = Instant::now();
         file.write_all(&block)?;
-        file.sync_data()?;
+        file.as_file().sync_data()?;
         taken.saturating_record(start.elapsed().as_micros() as u64);
     }
     Ok(taken)

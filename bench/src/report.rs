@@ -72,6 +72,7 @@ fn median(sorted: &[f64]) -> f64 {
 /// Three digits that matter; thousands apart.
 fn number(value: f64) -> String {
     match value {
+        tiny if tiny < 1.0 => format!("{tiny:.3}"),
         small if small < 10.0 => format!("{small:.2}"),
         medium if medium < 100.0 => format!("{medium:.1}"),
         large => {
@@ -94,7 +95,8 @@ mod tests {
 
     #[test]
     fn medians_ranges_and_numbers_read_well() {
-        assert_eq!(number(0.123), "0.12");
+        assert_eq!(number(0.1234), "0.123");
+        assert_eq!(number(1.234), "1.23");
         assert_eq!(number(12.34), "12.3");
         assert_eq!(number(999.6), "1,000");
         assert_eq!(number(1_234_567.0), "1,234,567");
