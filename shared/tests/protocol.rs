@@ -109,7 +109,7 @@ fn every_close_code_stands_in_the_row_of_its_class() {
             CloseClass::NewToken => "| 4200 to 4299 |",
             CloseClass::Terminal => "| 4500 to 4999 |",
         };
-        let entry = format!("{} `{}`", code.number(), code.reason());
+        let entry = format!("`{}` `{}`", code.number(), code.reason());
         let row = rows.iter().find(|row| row.starts_with(start)).expect(start);
         assert!(row.contains(&entry), "{entry} is not in {row}");
     }

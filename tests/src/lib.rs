@@ -1,13 +1,13 @@
 //! What the tests in `tests/` stand on: a real `rethread` process that can be killed, a proxy that can
 //! cut and stall, and plain clients that know only PROTOCOL.md.
 //!
-//! - [`server::Server`]: the process;
-//! - [`proxy::Proxy`]: the network between;
-//! - [`api::Api`]: HTTP;
-//! - [`socket::Socket`]: one WebSocket connection, frame by frame;
-//! - [`sse::Sse`]: one stream of server-sent events;
-//! - [`follower::Follower`]: a subscriber that comes back, and keeps a record of what it was given;
-//! - [`publisher::Publisher`]: a publisher that comes back, and keeps a record of what was acknowledged.
+//! - [`server::Server`][]: the process;
+//! - [`proxy::Proxy`][]: the network between;
+//! - [`api::Api`][]: HTTP;
+//! - [`socket::Socket`][]: one WebSocket connection, frame by frame;
+//! - [`sse::Sse`][]: one stream of server-sent events;
+//! - [`follower::Follower`][]: a subscriber that comes back, and keeps a record of what it was given;
+//! - [`publisher::Publisher`][]: a publisher that comes back, and keeps a record of what was acknowledged.
 //!
 //! A test waits for conditions; [`DEADLINE`] only ends one that would wait for ever.
 #![deny(missing_docs)]
