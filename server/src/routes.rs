@@ -15,8 +15,11 @@ use std::sync::Arc;
 use axum::{
     Router,
     routing::{get, post},
+    serve::ListenerExt,
 };
 use rethread_shared::{ErrorCode, WireError, frame::SOCKET_PATH, limits::HTTP_BODY_BYTES_MAX};
+
+use tokio::net::TcpListener;
 
 use crate::socket::Shared;
 use problem::Problem;
@@ -60,6 +63,25 @@ pub fn router(shared: Shared, dev: bool) -> Router {
         .method_not_allowed_fallback(not_allowed)
         .layer(axum::extract::DefaultBodyLimit::max(HTTP_BODY_BYTES_MAX))
         .with_state(Arc::new(App { shared }))
+}
+
+/// Answers requests on `listener` until `shutdown` completes, and then those that are under way.
+///
+/// # Errors
+/// When the listener breaks.
+pub async fn serve(
+    listener: TcpListener,
+    shared: Shared,
+    dev: bool,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> std::io::Result<()> {
+    let listener = listener.tap_io(|stream| {
+        // Without it a small frame waits for the answer to the one before.
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "TCP_NODELAY");
+        }
+    });
+    axum::serve(listener, router(shared, dev)).with_graceful_shutdown(shutdown).await
 }
 
 async fn not_allowed(method: axum::http::Method, uri: axum::http::Uri) -> Problem {

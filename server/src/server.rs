@@ -3,7 +3,6 @@
 use std::{path::Path, sync::Arc};
 
 use anyhow::{Context, bail};
-use axum::serve::ListenerExt;
 use rethread_shared::limits::DRAIN_DEADLINE;
 use tokio::net::TcpListener;
 
@@ -48,20 +47,13 @@ pub async fn run(
         connections: connections.clone(),
         heartbeat: config.heartbeat,
     };
-    let listener = listener.tap_io(|stream| {
-        // Without it a small frame waits for the answer to the one before.
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "TCP_NODELAY");
-        }
-    });
     let leaving = connections.leaving().clone();
     let signal = async move {
         shutdown.await;
         tracing::info!("stopping: telling the connections when to come back");
         leaving.cancel();
     };
-    let serve =
-        axum::serve(listener, routes::router(shared, config.dev)).with_graceful_shutdown(signal);
+    let serve = routes::serve(listener, shared, config.dev, signal);
     ready();
     let stopped = connections.leaving().clone();
     tokio::select! {

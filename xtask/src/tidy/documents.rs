@@ -40,8 +40,12 @@ fn protocol(failures: &mut Vec<Failure>) -> Result<()> {
     Ok(())
 }
 
-/// True when the name stands somewhere as code or as JSON; words like "send" stand everywhere.
+/// True when the name stands somewhere as code or as JSON; words like "send" stand everywhere. A
+/// number needs no quotes.
 fn is_named(text: &str, name: &str) -> bool {
+    if name.bytes().all(|byte| byte.is_ascii_digit()) {
+        return source::names(text, name);
+    }
     ["`", "\""].iter().any(|quote| {
         text.match_indices(&format!("{quote}{name}"))
             .map(|(at, found)| &text[at + found.len()..])
