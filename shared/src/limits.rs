@@ -61,8 +61,10 @@ pub const SUBSCRIPTIONS_MAX: usize = 256;
 /// Publishes of one connection that the log has not answered yet. Beyond: `too_many_in_flight`.
 pub const PUBLISHES_IN_FLIGHT_MAX: usize = 64;
 /// Bytes written to one socket before it is flushed: what one write call carries. Bounds the
-/// memory of a slow reader, for nothing more is taken from the log until it is gone.
-pub const WRITE_BYTES_MAX: usize = 256 * 1024;
+/// memory of a slow reader, for nothing more is taken from the log until it is gone, and what a
+/// connection keeps after a burst. More would save no more system calls: a socket takes about as
+/// much at once.
+pub const WRITE_BYTES_MAX: usize = 64 * 1024;
 /// A write that makes no progress for so long means a dead or hopeless reader. It is closed with
 /// `slow_reader`, comes back when it can, and continues from its position.
 pub const WRITE_STALL: Duration = Duration::from_secs(20);
