@@ -24,7 +24,7 @@ story("on a phone nothing is wider than the screen", async (scene) => {
   await fits(chat, "a question");
 
   await publish(server, chat.thread);
-  await chat.runIs("completed", undefined);
+  await chat.runIs("failed");
   for (const summary of await chat.page.locator("[data-testid=tool-card] summary").all()) await summary.tap();
   await chat.page.getByLabel("Output").first().waitFor({ state: "visible" });
   await fits(chat, "tools, code and a table");
@@ -46,7 +46,7 @@ async function publish(server, thread) {
     "| one | two | three | four | five | six |\n|---|---|---|---|---|---|\n| a long cell | a long cell | a long cell | a long cell | a long cell | a long cell |",
   ].join("\n\n");
   const events = [
-    ["agent_started", { agent: "wide", message: ENDLESS }],
+    ["agent_started", { agent: ENDLESS.slice(0, 200), message: ENDLESS }],
     ["agent_thinking", { text: ENDLESS }],
     ["tool_executing", { call_id: "1", tool: ENDLESS.slice(0, 200), input: wide }],
     ["tool_completed", { call_id: "1", output: wide, took_ms: 12 }],
@@ -54,7 +54,7 @@ async function publish(server, thread) {
     ["tool_completed", { call_id: "2", error: ENDLESS }],
     ["custom", { name: "chart", value: wide }],
     ["message_delta", { message_id: "answer", text: answer }],
-    ["agent_completed", {}],
+    ["agent_failed", { code: "too_wide", message: ENDLESS }],
   ];
   const { results } = await server.request(
     "/v1/events",
