@@ -124,12 +124,12 @@ export interface Thread {
   /**
    * The events as an endless iteration. Ends with {@link Thread.close} and {@link Client.close}.
    *
-   * It keeps what arrives while the loop's body is busy: at most 65,536 events. A loop that falls
-   * further behind gets `iterator_behind`, rather than filling the page's memory.
+   * A loop may be slow. When some 4,096 events wait for it, the server is asked to send no more of
+   * this thread until the loop has caught up; nothing is lost, and handlers on the same thread wait
+   * with it. So leave a loop (`break`) that is no longer wanted.
    *
-   * @throws {@link RethreadError} from the loop: `iterator_behind`, `reset` (what the loop has seen
-   *   of the thread is void: begin again), the code of {@link ThreadHandlers.error}, or of the
-   *   connection's end.
+   * @throws {@link RethreadError} from the loop: `reset` (what the loop has seen of the thread is
+   *   void: begin again), the code of {@link ThreadHandlers.error}, or of the connection's end.
    */
   events(): AsyncIterableIterator<RethreadEvent>;
   /**
@@ -338,10 +338,12 @@ export type ClientErrorCode =
   | "wasm_failed"
   /** The client or the thread was closed. */
   | "closed"
+  /** The server closed the connection for good; it does not understand this client. */
+  | "closed_by_server"
+  /** The token function failed; on the console only, for it is called again. */
+  | "token_failed"
   /** Too many messages wait for the server. */
   | "outbox_full"
-  /** The loop over {@link Thread.events} fell too far behind. */
-  | "iterator_behind"
   /** What the loop over {@link Thread.events} has seen is void. */
   | "reset";
 

@@ -1,9 +1,8 @@
 //! The npm package: compile to WebAssembly, make the JavaScript glue, shrink, assemble, weigh.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+mod panics;
+
+use std::{fs, path::Path};
 
 use anyhow::{Context, Result};
 use wasm_bindgen_cli_support::Bindgen;
@@ -12,10 +11,15 @@ use crate::{npm, process, repo, setup, size, stamp::Stamp};
 
 /// Where the package is put together; what `npm pack` and the page take it from.
 const PACKAGE: &str = "client-wasm/pkg";
-/// What the package's files begin with: `rethread.js` and `rethread_bg.wasm`.
+/// What wasm-bindgen's files begin with: `rethread.js` and `rethread_bg.wasm`.
 const NAME: &str = "rethread";
+/// Where its parts are made, in cargo's target folder.
+const BUILD: &str = "xtask/package";
 /// What a page loads, and so what counts for the budget.
-const LOADED: &[&str] = &["rethread_bg.wasm", "rethread.js", "index.js", "thread.js", "error.js"];
+const LOADED: &[&str] = &["rethread_bg.wasm", "index.js"];
+/// What goes into the package as it is.
+const COPIED: &[&str] = &["client-wasm/js/index.d.ts", "client-wasm/js/package.json"];
+const DOCUMENTS: &[&str] = &["client-wasm/js/README.md", "LICENSE-MIT", "LICENSE-APACHE"];
 
 /// Builds the package with everything it needs.
 pub(crate) fn run() -> Result<()> {
@@ -46,23 +50,23 @@ pub(crate) fn build() -> Result<()> {
     if stamp.is_current() && is_whole {
         println!("{PACKAGE} is up to date");
     } else {
-        let built = glue(&compiled)?;
-        shrink(&built.join("rethread_bg.wasm"))?;
-        assemble(&built, &package)?;
+        npm::ci(&repo::at("client-wasm"))?;
+        glue(&compiled)?;
+        assemble(&package)?;
         stamp.write()?;
     }
     size::check(&package, LOADED)
 }
 
-/// Makes the JavaScript through which wasm and browser talk. The library that does it has the same
-/// version as the crate in the wasm: one lockfile holds both.
-fn glue(compiled: &Path) -> Result<PathBuf> {
-    let folder = repo::target().join("xtask/glue");
+/// Makes the JavaScript through which wasm and browser talk, beside the hand-written face. The
+/// library that does it has the same version as the crate in the wasm: one lockfile holds both.
+fn glue(compiled: &Path) -> Result<()> {
+    let folder = repo::target().join(BUILD);
     if folder.exists() {
         fs::remove_dir_all(&folder)?;
     }
     Bindgen::new()
-        .input_path(compiled)
+        .input_module(NAME, panics::cut(compiled)?)
         .out_name(NAME)
         .web(true)?
         .typescript(false)
@@ -71,36 +75,43 @@ fn glue(compiled: &Path) -> Result<PathBuf> {
         .remove_producers_section(true)
         .generate(&folder)
         .context("wasm-bindgen could not make the JavaScript glue")?;
-    Ok(folder)
-}
-
-/// Runs wasm-opt over the file.
-fn shrink(wasm: &Path) -> Result<()> {
-    npm::ci(&repo::at("client-wasm"))?;
-    let wasm_opt = repo::at("client-wasm/node_modules/binaryen/bin/wasm-opt");
-    let smaller = wasm.with_extension("opt");
-    let mut command = process::command("node", [&wasm_opt]);
-    process::run(command.arg("-Oz").arg(wasm).arg("-o").arg(&smaller))?;
-    fs::rename(&smaller, wasm)?;
+    for file in fs::read_dir(repo::at("client-wasm/js"))? {
+        copy(&file?.path(), &folder)?;
+    }
     Ok(())
 }
 
-/// Puts the hand-written face, the glue, the wasm and the licences together.
-fn assemble(built: &Path, package: &Path) -> Result<()> {
+/// Shrinks the wasm, makes one small file of face and glue, and puts the package together.
+fn assemble(package: &Path) -> Result<()> {
+    let built = repo::target().join(BUILD);
     if package.exists() {
         fs::remove_dir_all(package)?;
     }
     fs::create_dir_all(package)?;
-    let mut sources: Vec<PathBuf> = Vec::new();
-    for entry in fs::read_dir(repo::at("client-wasm/js"))? {
-        sources.push(entry?.path());
-    }
-    sources.extend(["rethread.js", "rethread_bg.wasm"].map(|name| built.join(name)));
-    sources.extend(["LICENSE-MIT", "LICENSE-APACHE"].map(repo::at));
-    for source in sources {
-        let name = source.file_name().expect("a file has a name");
-        fs::copy(&source, package.join(name))
-            .with_context(|| format!("could not copy {}", repo::show(&source)))?;
+    let tool = |name: &str| {
+        let path = repo::at("client-wasm/node_modules/.bin").join(name);
+        process::command::<&str>(&path.to_string_lossy(), [])
+    };
+    let wasm = format!("{NAME}_bg.wasm");
+    process::run(
+        tool("wasm-opt").arg("-Oz").arg(built.join(&wasm)).arg("-o").arg(package.join(&wasm)),
+    )?;
+    process::run(
+        tool("esbuild")
+            .args(["--bundle", "--format=esm", "--minify", "--target=es2022", "--sourcemap"])
+            .args(["--log-level=warning", "--legal-comments=none"])
+            .arg(built.join("index.js"))
+            .arg(format!("--outfile={}", package.join("index.js").display())),
+    )?;
+    for file in COPIED.iter().chain(DOCUMENTS) {
+        copy(&repo::at(file), package)?;
     }
     Ok(())
+}
+
+fn copy(file: &Path, folder: &Path) -> Result<()> {
+    let name = file.file_name().expect("a file has a name");
+    fs::copy(file, folder.join(name))
+        .map(drop)
+        .with_context(|| format!("could not copy {}", repo::show(file)))
 }

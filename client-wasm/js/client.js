@@ -1,0 +1,243 @@
+import { Driver, checkThread } from "./rethread.js";
+import { RethreadError, call, fromWire } from "./error.js";
+import { Handlers } from "./handlers.js";
+import { newMessageId } from "./message_id.js";
+import { listenToPage } from "./page.js";
+import { statusOf } from "./status.js";
+import { Thread } from "./thread.js";
+
+// The longest that browsers wait; what is longer would fire at once.
+const WAIT_MS_MAX = 2 ** 31 - 1;
+
+/** A connection; see index.d.ts. Around the driver: the timer, the token, the page, the threads. */
+export class Client {
+  #driver;
+  #token;
+  #timer;
+  #wakeAt = Infinity;
+  #leavePage;
+  #status = { state: "connecting", attempt: 1 };
+  #handlers = new Handlers();
+  #threads = new Map();
+  /** Threads that are followed and do not yet have what happened before this connection. */
+  #behind = new Set();
+  #replayed = 0;
+  /** Commands that have not been answered. */
+  #waiting = new Map();
+  /** What a thread may ask of its client. */
+  #hub = {
+    start: (thread, after) => this.#start(thread, after),
+    follow: (id, how) => this.#do((driver) => driver.follow(id, how, 0)),
+    leave: (thread, wasFollowing) => this.#leave(thread, wasFollowing),
+    send: (id, text, agent, messageId) => this.#send(id, text, agent, messageId),
+    cancel: (run, reason) => this.#ask((driver) => driver.cancel(run, reason)),
+  };
+
+  constructor(address, token) {
+    const seed = crypto.getRandomValues(new Uint32Array(2));
+    this.#token = token;
+    this.#driver = new Driver(address, seed[0] / 2 ** 32 + seed[1], this.#sink());
+    this.#leavePage = listenToPage((what) => this.#do((driver) => driver.page(what)));
+    this.#do((driver) => driver.page("connect"));
+  }
+
+  get status() {
+    return this.#status;
+  }
+
+  on(type, handler) {
+    if (type !== "status") {
+      throw new RethreadError("bad_option", 'a client calls handlers of "status" only');
+    }
+    return this.#handlers.add(handler);
+  }
+
+  thread(id, { after } = {}) {
+    if (this.#status.state === "closed") throw fromWire({ code: "closed" });
+    let thread = this.#threads.get(id);
+    if (!thread) {
+      call(() => checkThread(id));
+      thread = new Thread(this.#hub, id, startOf(after));
+      this.#threads.set(id, thread);
+    }
+    return thread;
+  }
+
+  close() {
+    this.#do((driver) => driver.page("close"));
+  }
+
+  /** Says something to the driver; what comes of it comes back through the sink. */
+  #do(say) {
+    const said = call(() => say(this.#driver));
+    this.#driver.flush();
+    return said;
+  }
+
+  #sink() {
+    const thread = (id) => this.#threads.get(id);
+    return guarded({
+      dial: (wantsNew) => void this.#dial(wantsNew),
+      wake: (waitMs) => this.#wake(waitMs),
+      status: (state, failed, waitMs, why) =>
+        this.#changed(statusOf(state, failed, waitMs, state === "closed" ? fromWire(why) : why)),
+      subscribed: (id, epoch, seq) => thread(id)?._subscribed(epoch, seq),
+      events: (id, events, epoch, first, last, replayed) => {
+        if (replayed) this.#replayed += events.length;
+        thread(id)?._events(events, { first, last, epoch, replayed });
+      },
+      caughtUp: (id) => this.#caughtUp(id),
+      reset: (id, epoch, reason) => thread(id)?._reset(epoch, reason),
+      refused: (id, error) => {
+        thread(id)?._refused(fromWire(error));
+        this.#caughtUp(id);
+      },
+      done: (command, run, seq) => this.#settle(command)?.resolve({ run, seq }),
+      failed: (command, error) => this.#settle(command)?.reject(fromWire(error)),
+      warn: (error) => console.warn("Rethread:", fromWire(error)),
+    });
+  }
+
+  /** Brings the token for a dial. */
+  async #dial(wantsNew) {
+    const token = this.#token;
+    if (typeof token === "string") {
+      // Not within the driver's call: it is told when it listens again.
+      await undefined;
+      this.#do((driver) => (wantsNew ? driver.noToken(true) : driver.open(token)));
+      return;
+    }
+    try {
+      const brought = await token();
+      if (typeof brought !== "string") throw new TypeError("the token function brought no string");
+      this.#do((driver) => driver.open(brought));
+    } catch (cause) {
+      const message = "no token could be had; the function will be called again";
+      console.warn("Rethread:", new RethreadError("token_failed", message, { cause }));
+      this.#do((driver) => driver.noToken(false));
+    }
+  }
+
+  /**
+   * Sets the timer. One that is set for an earlier time stays: the driver's deadlines mostly move
+   * on with every frame, and being called early does no harm.
+   */
+  #wake(waitMs) {
+    const at = waitMs < 0 ? Infinity : performance.now() + waitMs;
+    if (at >= this.#wakeAt && at !== Infinity) return;
+    clearTimeout(this.#timer);
+    this.#wakeAt = at;
+    if (at === Infinity) return;
+    const wake = () => {
+      this.#wakeAt = Infinity;
+      this.#driver.flush();
+    };
+    // One more, for browsers round down.
+    this.#timer = setTimeout(wake, Math.min(waitMs + 1, WAIT_MS_MAX));
+  }
+
+  async #send(id, text, agent, messageId = newMessageId()) {
+    const sent = await this.#ask((driver) => driver.send(id, text, agent, messageId));
+    return { ...sent, messageId };
+  }
+
+  /** A promise for the answer to the command that `begin` gives. */
+  async #ask(begin) {
+    if (this.#status.state === "closed") throw fromWire({ code: "closed" });
+    return new Promise((resolve, reject) => {
+      const command = call(() => begin(this.#driver));
+      this.#waiting.set(command, { resolve, reject });
+      this.#driver.flush();
+    });
+  }
+
+  #settle(command) {
+    const waiting = this.#waiting.get(command);
+    this.#waiting.delete(command);
+    return waiting;
+  }
+
+  #start(thread, after) {
+    this.#behind.add(thread.id);
+    this.#online();
+    try {
+      this.#do((driver) => driver.follow(thread.id, ...after));
+    } catch (error) {
+      thread._refused(error);
+      this.#caughtUp(thread.id);
+    }
+  }
+
+  #leave(thread, wasFollowing) {
+    if (this.#threads.get(thread.id) === thread) this.#threads.delete(thread.id);
+    if (!wasFollowing) return;
+    this.#hub.follow(thread.id, "leave");
+    this.#caughtUp(thread.id);
+  }
+
+  #caughtUp(id) {
+    if (this.#behind.delete(id)) this.#online();
+  }
+
+  /** Says how the threads fare while the connection is up. */
+  #online() {
+    if (this.#status.state !== "online") return;
+    const caughtUp = this.#behind.size === 0;
+    if (caughtUp !== this.#status.caughtUp) {
+      this.#set({ state: "online", caughtUp, replayed: this.#replayed });
+    }
+  }
+
+  #changed(status) {
+    if (status.state === "online") {
+      this.#replayed = 0;
+      status = { ...status, caughtUp: this.#behind.size === 0, replayed: 0 };
+    } else if (this.#status.state === "online") {
+      // Every thread is asked for again on the next connection.
+      for (const thread of this.#threads.values()) {
+        if (thread._isFollowed) this.#behind.add(thread.id);
+      }
+    }
+    this.#set(status);
+    if (status.state === "closed") this.#ended(status);
+  }
+
+  #ended({ code, reason }) {
+    this.#leavePage?.();
+    const error = code === "closed" ? undefined : new RethreadError(code, reason);
+    for (const thread of this.#threads.values()) thread._ended(error);
+    this.#threads.clear();
+    this.#handlers.clear();
+  }
+
+  #set(status) {
+    this.#status = status;
+    this.#handlers.call(status);
+  }
+}
+
+/** The same functions, which do not throw: the driver could not go on after that. */
+function guarded(functions) {
+  const guard = ([name, work]) => [
+    name,
+    (...told) => {
+      try {
+        work(...told);
+      } catch (error) {
+        console.error("Rethread:", error);
+      }
+    },
+  ];
+  return Object.fromEntries(Object.entries(functions).map(guard));
+}
+
+/** Where a thread begins, as the driver takes it: a word, or an epoch and a seq. */
+function startOf(after = "start") {
+  if (after === "start" || after === "now") return [after, 0];
+  if (typeof after?.epoch === "string" && Number.isSafeInteger(after.seq) && after.seq >= 0) {
+    return [after.epoch, after.seq];
+  }
+  throw new RethreadError("bad_option", '`after` must be "start", "now" or {epoch, seq}', {
+    received: JSON.stringify(after),
+  });
+}

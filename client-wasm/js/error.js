@@ -1,0 +1,46 @@
+// What the driver does not say itself, for words are cheaper here.
+const MESSAGES = {
+  bad_id: "this id has none of the known forms",
+  closed: "the connection was closed; what was not answered may or may not have been done",
+  closed_by_server: "the server closed the connection for good: it does not understand this client",
+  outbox_full: "too many messages wait for the server; wait for answers",
+  unauthorized: "the token was refused, and there is no other",
+};
+
+/** Every error that this package throws or rejects with; see index.d.ts. */
+export class RethreadError extends Error {
+  constructor(code, message, details = {}) {
+    super(message, "cause" in details ? { cause: details.cause } : undefined);
+    this.code = code;
+    for (const name of ["expected", "received", "tried", "retryAfterMs"]) {
+      if (details[name] !== undefined) this[name] = details[name];
+    }
+  }
+}
+Object.defineProperty(RethreadError.prototype, "name", { value: "RethreadError" });
+
+/** The error that the driver gave: a plain object with the members of a server's error. */
+export function fromWire(error) {
+  if (typeof error?.code !== "string") return error;
+  const { code, message, retry_after_ms: retryAfterMs, ...details } = error;
+  return new RethreadError(code, message || MESSAGES[code], { ...details, retryAfterMs });
+}
+
+/** Calls into the driver. */
+export function call(work) {
+  try {
+    return work();
+  } catch (error) {
+    throw fromWire(error);
+  }
+}
+
+/** Calls the application. What it throws must not stop what others are told. */
+export function tell(handler, what, about) {
+  try {
+    handler(what, about);
+  } catch (error) {
+    if (typeof reportError === "function") reportError(error);
+    else console.error(error);
+  }
+}

@@ -1,0 +1,25 @@
+// What is said to people about a connection, and when nothing better came from the server.
+
+const LOST = {
+  failed: "the connection broke, or could not be made",
+  timed_out: "the server took too long to answer",
+  silent: "nothing was heard from the server for too long",
+  closed: "the server closed the connection",
+  goodbye: "the server is restarting",
+  token_refused: "the server asks for a new token",
+  unreadable: "the server sent something that could not be read",
+};
+
+/** A status as index.d.ts has it, from what the driver tells. */
+export function statusOf(state, failed, waitMs, why) {
+  switch (state) {
+    case "connecting":
+      return { state, attempt: failed + 1 };
+    case "waiting":
+      return { state, attempt: failed + 1, retryAt: Date.now() + waitMs, reason: LOST[why] };
+    case "closed":
+      return { state, code: why.code, reason: why.message };
+    default:
+      return { state };
+  }
+}

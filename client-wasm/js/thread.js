@@ -1,0 +1,171 @@
+import { RethreadError } from "./error.js";
+import { Handlers } from "./handlers.js";
+import { EventIterator } from "./iterator.js";
+
+/** A conversation; see index.d.ts. What begins with `_` is for the client only. */
+export class Thread {
+  #id;
+  #client;
+  #after;
+  #position = null;
+  /** idle, then following; closed or refused at the end. */
+  #state = "idle";
+  #byType = new Map();
+  #all = new Handlers();
+  #batches = new Handlers();
+  #resets = new Handlers();
+  #errors = new Handlers();
+  #iterators = new Set();
+  #full = new Set();
+
+  constructor(client, id, after) {
+    this.#client = client;
+    this.#id = id;
+    this.#after = after;
+  }
+
+  get id() {
+    return this.#id;
+  }
+
+  get position() {
+    return this.#position && { ...this.#position };
+  }
+
+  on(type, handler) {
+    return this.#attach(this.#handlers(type), handler);
+  }
+
+  onBatch(handler) {
+    return this.#attach(this.#batches, handler);
+  }
+
+  events() {
+    this.#mustBeOpen();
+    const iterator = new EventIterator({
+      full: () => this.#pause(iterator),
+      hungry: () => this.#resume(iterator),
+      left: () => {
+        this.#iterators.delete(iterator);
+        this.#resume(iterator);
+      },
+    });
+    this.#iterators.add(iterator);
+    this.#start();
+    return iterator;
+  }
+
+  async send(text, { agent, messageId } = {}) {
+    this.#mustBeOpen();
+    return this.#client.send(this.#id, String(text), agent, messageId);
+  }
+
+  async cancel(run, reason) {
+    this.#mustBeOpen();
+    return this.#client.cancel(run, reason);
+  }
+
+  close() {
+    if (this.#state === "closed") return;
+    const wasFollowing = this.#state === "following";
+    this.#finish("closed");
+    this.#client.leave(this, wasFollowing);
+  }
+
+  // What the client tells ------------------------------------------------------------------------
+
+  get _isFollowed() {
+    return this.#state === "following";
+  }
+
+  _subscribed(epoch, seq) {
+    this.#position = { epoch, seq };
+  }
+
+  _events(events, info) {
+    const { epoch } = info;
+    for (const event of events) {
+      this.#position = { epoch, seq: event.seq };
+      this.#byType.get(event.type)?.call(event);
+      this.#all.call(event);
+      if (this.#state === "closed") return;
+    }
+    this.#batches.call(events, info);
+    for (const iterator of this.#iterators) iterator.push(events);
+  }
+
+  _reset(epoch, reason) {
+    this.#position = null;
+    this.#resets.call({ epoch, reason });
+    const error = new RethreadError("reset", `what was received of ${this.#id} is void: ${reason}`);
+    this.#finishIterators(error, { atOnce: true });
+  }
+
+  _refused(error) {
+    this.#state = "refused";
+    if (this.#errors.size > 0) this.#errors.call(error);
+    else console.error(`Rethread: ${this.#id} cannot be followed.`, error);
+    this.#finishIterators(error);
+  }
+
+  /** The client is closed: by the page, or for the reason given. */
+  _ended(error) {
+    this.#finish("closed", error);
+  }
+
+  // Within ---------------------------------------------------------------------------------------
+
+  #handlers(type) {
+    if (type === "*") return this.#all;
+    if (type === "reset") return this.#resets;
+    if (type === "error") return this.#errors;
+    if (!this.#byType.has(type)) this.#byType.set(type, new Handlers());
+    return this.#byType.get(type);
+  }
+
+  #attach(handlers, handler) {
+    this.#mustBeOpen();
+    const off = handlers.add(handler);
+    this.#start();
+    return off;
+  }
+
+  /** Asks for the thread when the present turn is over: all that attach in it see the same. */
+  #start() {
+    if (this.#state !== "idle") return;
+    this.#state = "following";
+    queueMicrotask(() => {
+      if (this.#state === "following") this.#client.start(this, this.#after);
+    });
+  }
+
+  /** A loop is behind: the server is to send no more for now. */
+  #pause(iterator) {
+    if (this.#full.size === 0) this.#client.follow(this.#id, "pause");
+    this.#full.add(iterator);
+  }
+
+  #resume(iterator) {
+    if (!this.#full.delete(iterator) || this.#full.size > 0) return;
+    if (this.#state === "following") this.#client.follow(this.#id, "resume");
+  }
+
+  #finish(state, error) {
+    if (this.#state === "closed") return;
+    this.#state = state;
+    for (const handlers of this.#byType.values()) handlers.clear();
+    for (const handlers of [this.#all, this.#batches, this.#resets, this.#errors]) handlers.clear();
+    this.#finishIterators(error);
+  }
+
+  #finishIterators(error, how) {
+    for (const iterator of this.#iterators) iterator.finish(error, how);
+    this.#iterators.clear();
+    this.#full.clear();
+  }
+
+  #mustBeOpen() {
+    if (this.#state !== "closed") return;
+    throw new RethreadError("closed", `${this.#id} was closed; ask client.thread() for it again`);
+  }
+}
