@@ -198,12 +198,22 @@ impl Socket {
 
     async fn receive(&mut self) -> Incoming {
         loop {
+            match self.next_raw().await {
+                Incoming::Frame(frame) if frame["op"] == "beat" => {}
+                other => return other,
+            }
+        }
+    }
+
+    /// The next frame off the wire, be it a beat, or the end.
+    ///
+    /// # Panics
+    /// When a frame is not JSON.
+    pub async fn next_raw(&mut self) -> Incoming {
+        loop {
             match self.stream.next().await {
                 Some(Ok(Message::Text(text))) => {
-                    let frame: Value = serde_json::from_str(&text).expect("a frame is JSON");
-                    if frame["op"] != "beat" {
-                        return Incoming::Frame(frame);
-                    }
+                    return Incoming::Frame(serde_json::from_str(&text).expect("a frame is JSON"));
                 }
                 Some(Ok(Message::Close(close))) => {
                     return Incoming::Closed(close.map(|close| close.code.into()));

@@ -100,6 +100,12 @@ impl Deliveries {
         Ok(opening)
     }
 
+    /// The threads that are followed.
+    pub(super) fn threads(&self) -> Vec<ThreadId> {
+        let followed = self.feeds.iter().flatten();
+        followed.map(|subscription| subscription.feed.thread().clone()).collect()
+    }
+
     pub(super) fn unsubscribe(&mut self, thread: &ThreadId) {
         for place in &mut self.feeds {
             if place.as_ref().is_some_and(|subscription| subscription.feed.thread() == thread) {

@@ -101,13 +101,28 @@ impl Socket {
                 tracing::debug!(connection = id.0, user = %grant.user(), client, "hello");
             }
         }
-        self.grant = Some(grant);
+        self.grant = Some(grant.clone());
         self.answer(&Frame::Welcome(Welcome {
             session: format!("{:x}", id.0),
             heartbeat_ms: self.shared.heartbeat.as_millis() as u64,
             limits: Announced::default(),
         }))
-        .await
+        .await?;
+        self.keep_granted(&grant).await
+    }
+
+    /// Ends the subscriptions that a new token no longer grants.
+    async fn keep_granted(&mut self, grant: &Grant) -> Result<(), WireErrorFrame> {
+        for thread in self.deliveries.threads() {
+            let granted = grant
+                .require(Scope::Subscribe)
+                .and_then(|()| self.shared.bridge.thread(&thread, grant).map(drop));
+            if let Err(error) = granted {
+                self.deliveries.unsubscribe(&thread);
+                self.answer(&Frame::Error(not_subscribed(&thread, error))).await?;
+            }
+        }
+        Ok(())
     }
 
     async fn subscribe(&mut self, ask: Subscribe, grant: &Grant) -> Result<(), WireErrorFrame> {
