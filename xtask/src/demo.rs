@@ -84,7 +84,7 @@ fn server(listen: SocketAddr) -> Result<(Child, String)> {
 fn agent(address: &str) -> Result<Child> {
     process::command(
         &repo::binary("docs-agent").to_string_lossy(),
-        ["--url", address, "--docs", &repo::root().to_string_lossy()],
+        ["--dev", "--url", address, "--docs", &repo::root().to_string_lossy()],
     )
     .spawn()
     .context("the agent could not be started")

@@ -1,0 +1,37 @@
+import assert from "node:assert/strict";
+
+import { open } from "./browser.js";
+
+/**
+ * Opens a page that follows a thread and notes what it receives (`window.received`), publishes to
+ * the thread before, during and after a crash of the server, and asserts that the page has received
+ * each event once, in order, as it is in the log.
+ */
+export async function followsThroughACrash(browser, server, address) {
+  const { thread, run } = await server.thread();
+  await server.publish(run, "agent_started", { agent: "test" });
+  await server.publish(run, "agent_thinking", { text: "before the page opens" });
+  const token = await server.token();
+  const about = new URLSearchParams({ url: server.url, token, thread });
+  const { page, errors } = await open(browser, `${address}/#${about}`);
+  const has = (count) => page.waitForFunction((n) => window.received?.length >= n, count);
+
+  await has(2);
+  for (let piece = 0; piece < 20; piece++) {
+    await server.publish(run, "message_delta", { message_id: "m", text: `live ${piece} ` });
+  }
+  await has(22);
+  await server.crash();
+  for (let piece = 0; piece < 20; piece++) {
+    await server.publish(run, "message_delta", { message_id: "m", text: `after ${piece} ` });
+  }
+  await server.publish(run, "weather_changed", { wind: [1, { gusts: null }] });
+  await server.publish(run, "agent_completed", {});
+  await has(44);
+
+  const log = await server.get(`/v1/threads/${thread}/events?limit=500`);
+  assert.deepEqual(await page.evaluate(() => window.received), log.events);
+  assert.deepEqual(log.events.map((event) => event.seq), [...Array(44).keys()].map((n) => n + 1));
+  assert.deepEqual(errors, []);
+  await page.close();
+}

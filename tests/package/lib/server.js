@@ -1,0 +1,87 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+
+const BINARY = process.env.RETHREAD_BIN;
+
+/** A real server with its own data. It can be killed and started again at the same address. */
+export class Server {
+  #data = mkdtempSync(join(tmpdir(), "rethread-data-"));
+  #process;
+  url;
+
+  static async start() {
+    if (!BINARY) throw new Error("RETHREAD_BIN must be the path of the rethread binary");
+    const server = new Server();
+    await server.#launch("127.0.0.1:0");
+    return server;
+  }
+
+  /** `kill -9`, and the same again. */
+  async crash() {
+    await this.#end("SIGKILL");
+    await this.#launch(new URL(this.url).host);
+  }
+
+  async stop() {
+    await this.#end("SIGTERM");
+    rmSync(this.#data, { recursive: true, force: true });
+  }
+
+  /** A token for everything. */
+  async token() {
+    return (await this.#ask("GET", "/v1/dev/token")).token;
+  }
+
+  /** A new thread with a run in it. */
+  async thread() {
+    const { thread } = await this.post("/v1/threads", {});
+    const { run } = await this.post(`/v1/threads/${thread}/runs`, {});
+    return { thread, run };
+  }
+
+  /** Publishes one event and gives its seq. */
+  async publish(run, type, data) {
+    const { results } = await this.post("/v1/events", { id: crypto.randomUUID(), run, type, data });
+    return results[0].seq;
+  }
+
+  async post(path, body) {
+    return this.#ask("POST", path, body, { authorization: `Bearer ${await this.token()}` });
+  }
+
+  async get(path) {
+    return this.#ask("GET", path, undefined, { authorization: `Bearer ${await this.token()}` });
+  }
+
+  async #ask(method, path, body, headers = {}) {
+    const answer = await fetch(this.url + path, {
+      method,
+      headers: { "content-type": "application/json", ...headers },
+      body: body && JSON.stringify(body),
+    });
+    if (!answer.ok) throw new Error(`${method} ${path}: ${answer.status} ${await answer.text()}`);
+    return answer.json();
+  }
+
+  async #launch(listen) {
+    const words = ["serve", "--dev", "--listen", listen, "--data", this.#data];
+    this.#process = spawn(BINARY, words, { stdio: ["ignore", "pipe", "inherit"] });
+    for await (const line of createInterface({ input: this.#process.stdout })) {
+      const found = line.match(/listening on (\S+)/);
+      if (!found) continue;
+      this.url = found[1];
+      return;
+    }
+    throw new Error("the server ended before it listened");
+  }
+
+  async #end(signal) {
+    const ended = once(this.#process, "exit");
+    this.#process.kill(signal);
+    await ended;
+  }
+}
