@@ -5,6 +5,8 @@ import { existsSync, statSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
+import { removeFolders } from "./folder.js";
+
 const TARGET = process.env.CARGO_TARGET_DIR ?? fileURLToPath(new URL("../../../target", import.meta.url));
 /** What is kept of a child's output, for the report of a failure. */
 const OUTPUT_CHARS = 20_000;
@@ -18,8 +20,10 @@ export const chromium = () => named("CHROMIUM") ?? found(["chromium", "google-ch
 
 /** @type {Set<import("node:child_process").ChildProcess>} */
 const running = new Set();
-const killAll = () => running.forEach((child) => child.kill("SIGKILL"));
-process.on("exit", killAll);
+process.on("exit", () => {
+  running.forEach((child) => child.kill("SIGKILL"));
+  removeFolders();
+});
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) {
   process.on(signal, () => process.exit(1));
 }

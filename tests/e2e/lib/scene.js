@@ -1,14 +1,14 @@
 /** A test as a story: a server, what stands around it, and one place where all of it ends. */
 
 import assert from "node:assert/strict";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, test } from "node:test";
 
 import { chromium as playwright } from "playwright-core";
 
 import { dice } from "./dice.js";
+import { makeFolder, removeFolder } from "./folder.js";
 import { Chat } from "./page.js";
 import { chromium, docsAgent, Program } from "./programs.js";
 import { Proxy } from "./proxy.js";
@@ -118,8 +118,8 @@ export class Scene {
    * @param {{ paceMs?: number }} [options]
    */
   async agent(files, { paceMs = 5 } = {}) {
-    const folder = await mkdtemp(join(tmpdir(), "rethread-e2e-docs-"));
-    this.#endings.push(() => rm(folder, { recursive: true, force: true }));
+    const folder = makeFolder();
+    this.#endings.push(() => removeFolder(folder));
     for (const [name, text] of Object.entries(files)) await writeFile(join(folder, name), text);
     const to = ["--dev", "--url", this.server.url, "--docs", folder];
     const agent = new Program(docsAgent(), [...to, "--offline", "--pace-ms", String(paceMs)], { RETHREAD_TOKEN: "" });

@@ -1,9 +1,8 @@
 /** The real `rethread serve --dev`, which can be killed and comes back on the same port and data. */
 
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 
+import { makeFolder, removeFolder } from "./folder.js";
 import { Program, rethread } from "./programs.js";
 import { until } from "./wait.js";
 
@@ -30,7 +29,7 @@ export class Server {
    * @returns {Promise<Server>}
    */
   static async start(args = []) {
-    const server = new Server(args, await mkdtemp(join(tmpdir(), "rethread-e2e-")));
+    const server = new Server(args, makeFolder());
     for (let tried = 0; tried < PORTS_TRIED_MAX; tried += 1) {
       server.port = PORTS.from + Math.floor(Math.random() * (PORTS.to - PORTS.from));
       if (await server.#launch()) return server;
@@ -105,7 +104,7 @@ export class Server {
   /** Ends it, and removes its data. */
   async close() {
     if (this.#program) await this.kill();
-    await rm(this.#folder, { recursive: true, force: true });
+    removeFolder(this.#folder);
   }
 
   /** True once it has said that it listens; false when it ended before. */
