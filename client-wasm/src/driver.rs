@@ -12,6 +12,7 @@ use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::spawn_local;
 
 use crate::{
+    hex,
     sink::{self, Sink},
     socket::{Said, Socket},
     wire::{self, Heard, JsBatch, NoEvent, error_to_js},
@@ -147,16 +148,16 @@ impl Inner {
                 }
             }
             Notice::Subscribed { thread, position, .. } => {
-                let epoch = position.epoch.to_string();
+                let epoch = hex::epoch(position.epoch);
                 sink.subscribed(thread.as_str(), &epoch, position.seq as f64)
             }
             Notice::Events(Delivery { thread, epoch, first, last, replayed, events }) => {
-                let (epoch, first, last) = (epoch.to_string(), first as f64, last as f64);
+                let (epoch, first, last) = (hex::epoch(epoch), first as f64, last as f64);
                 sink.events(thread.as_str(), &events.0, &epoch, first, last, replayed)
             }
             Notice::CaughtUp { thread, .. } => sink.caught_up(thread.as_str()),
             Notice::Reset { thread, epoch, reason } => {
-                sink.reset(thread.as_str(), &epoch.to_string(), sink::reset_reason(reason))
+                sink.reset(thread.as_str(), &hex::epoch(epoch), sink::reset_reason(reason))
             }
             Notice::Unsubscribed { thread, error } => {
                 sink.refused(thread.as_str(), error_to_js(&error))

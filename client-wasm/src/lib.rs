@@ -11,14 +11,17 @@
 //! | `driver.rs` | the loop around the session |
 //! | `socket.rs` | the browser's WebSocket |
 //! | `wire.rs` | frames from and to JSON: the browser parses, and events stay its objects |
+//! | `hex.rs` | ids as text |
 //! | `sink.rs` | what the driver calls in JavaScript |
 //!
 //! Two rules hold everywhere: no borrow of the session is held while JavaScript is called, for that
-//! may call back; and nothing here parses JSON or formats numbers, for the code that does is what
-//! makes a page heavy. `cargo xtask wasm` prints the weight and holds it to a budget.
+//! may call back; and nothing here parses JSON or formats text (`format!`, `to_string`), for the code
+//! that does is what makes a page heavy. `cargo xtask wasm` refuses formatting, prints the weight
+//! and holds it to a budget.
 #![deny(missing_docs)]
 
 mod driver;
+mod hex;
 mod sink;
 mod socket;
 mod surface;

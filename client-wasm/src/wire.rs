@@ -1,8 +1,8 @@
 //! Frames from and to JSON text. The browser's own `JSON.parse` makes the objects; of an `events`
 //! frame only the head is read, and its array goes to the application as it is.
 //!
-//! Each way goes through one flat record with all members that any frame has, because every type
-//! that serde reads or writes costs about a kilobyte of download.
+//! Frames are read member by member and written as rows of members, because every type that serde
+//! reads or writes costs about a kilobyte of download.
 
 mod record;
 
@@ -21,7 +21,8 @@ use rethread_shared::{
 use serde::Serialize;
 use wasm_bindgen::prelude::*;
 
-use self::record::{Out, OutAfter};
+use self::record::{Record, Value};
+use crate::hex;
 
 /// The events of one frame: the array that `JSON.parse` made.
 #[derive(Clone, Debug)]
@@ -67,64 +68,75 @@ pub(crate) fn read(text: &str) -> Heard {
 
 /// Writes a frame.
 pub(crate) fn write(frame: &ClientFrame<NoEvent>) -> String {
-    let mut out = Out::default();
-    out.op = Some(match frame {
-        ClientFrame::Hello(hello) => {
-            out.token = Some(&hello.token);
-            out.client = hello.client.as_deref();
-            "hello"
-        }
+    let (epoch, message_id);
+    let mut record = Record::default();
+    match frame {
+        ClientFrame::Hello(hello) => record
+            .text("op", "hello")
+            .text("token", &hello.token)
+            .text_if("client", hello.client.as_deref()),
         ClientFrame::Subscribe(subscribe) => {
-            out.thread = Some(subscribe.thread.as_str());
-            out.after = Some(match subscribe.after {
-                Start::Beginning => OutAfter::Word("start"),
-                Start::Now => OutAfter::Word("now"),
-                Start::After(position) => OutAfter::Position {
-                    epoch: position.epoch.to_string(),
-                    seq: position.seq as f64,
-                },
-            });
-            "subscribe"
+            let after = match subscribe.after {
+                Start::Beginning => Value::Text("start"),
+                Start::Now => Value::Text("now"),
+                Start::After(position) => {
+                    epoch = hex::epoch(position.epoch);
+                    let mut after = Record::default();
+                    after.text("epoch", &epoch).number("seq", position.seq);
+                    Value::Record(after)
+                }
+            };
+            record
+                .text("op", "subscribe")
+                .text("thread", subscribe.thread.as_str())
+                .put("after", after)
         }
         ClientFrame::Unsubscribe(unsubscribe) => {
-            out.thread = Some(unsubscribe.thread.as_str());
-            "unsubscribe"
+            record.text("op", "unsubscribe").text("thread", unsubscribe.thread.as_str())
         }
         ClientFrame::Send(send) => {
-            out.req = Some(send.req as f64);
-            out.thread = Some(send.thread.as_str());
-            out.message_id = Some(send.message_id.to_string());
-            out.text = Some(&send.text);
-            out.agent = send.agent.as_deref();
-            "send"
+            message_id = hex::event_id(send.message_id);
+            record
+                .text("op", "send")
+                .number("req", send.req)
+                .text("thread", send.thread.as_str())
+                .text("message_id", &message_id)
+                .text("text", &send.text)
+                .text_if("agent", send.agent.as_deref())
         }
-        ClientFrame::Cancel(cancel) => {
-            out.req = Some(cancel.req as f64);
-            out.run = Some(cancel.run.as_str());
-            out.reason = cancel.reason.as_deref();
-            "cancel"
-        }
+        ClientFrame::Cancel(cancel) => record
+            .text("op", "cancel")
+            .number("req", cancel.req)
+            .text("run", cancel.run.as_str())
+            .text_if("reason", cancel.reason.as_deref()),
         // A page does neither publish nor serve.
-        ClientFrame::Ping | ClientFrame::Publish(_) | ClientFrame::Serve(_) => "ping",
-    });
-    JSON::stringify(&to_js(&out)).ok().map(String::from).unwrap_or_default()
+        ClientFrame::Ping | ClientFrame::Publish(_) | ClientFrame::Serve(_) => {
+            record.text("op", "ping")
+        }
+    };
+    JSON::stringify(&to_js(&record)).ok().map(String::from).unwrap_or_default()
 }
 
 /// An error as JavaScript gets it: the members of a server's.
 pub(crate) fn error_to_js(error: &WireError) -> JsValue {
-    to_js(&Out {
-        code: Some(error.code.as_str()),
-        message: Some(&error.message),
-        expected: error.expected.as_deref(),
-        received: error.received.as_deref(),
-        tried: Some(&error.tried).filter(|tried| !tried.is_empty()).map(Vec::as_slice),
-        retry_after_ms: error.retry_after_ms.map(|wait| wait as f64),
-        ..Out::default()
-    })
+    let mut record = Record::default();
+    record
+        .text("code", error.code.as_str())
+        .text("message", &error.message)
+        .text_if("expected", error.expected.as_deref())
+        .text_if("received", error.received.as_deref());
+    if !error.tried.is_empty() {
+        record.put("tried", Value::Texts(&error.tried));
+    }
+    if let Some(wait) = error.retry_after_ms {
+        record.number("retry_after_ms", wait);
+    }
+    to_js(&record)
 }
 
-fn to_js(record: &Out<'_>) -> JsValue {
-    record.serialize(&serde_wasm_bindgen::Serializer::new()).unwrap_or_default()
+fn to_js(record: &Record<'_>) -> JsValue {
+    let serializer = serde_wasm_bindgen::Serializer::new().serialize_maps_as_objects(true);
+    record.serialize(&serializer).unwrap_or_default()
 }
 
 fn events(frame: &Members) -> Option<Events<JsBatch>> {
@@ -181,7 +193,7 @@ fn control(op: &str, frame: &Members) -> Option<ServerFrame<JsBatch>> {
                 message: frame.text("message")?,
                 expected: frame.text("expected"),
                 received: frame.text("received"),
-                tried: Vec::new(),
+                tried: frame.texts("tried"),
                 retry_after_ms: frame.whole("retry_after_ms"),
             },
         }),
@@ -198,6 +210,14 @@ impl Members {
 
     fn text(&self, name: &str) -> Option<String> {
         self.value(name).as_string()
+    }
+
+    fn texts(&self, name: &str) -> Vec<String> {
+        let value = self.value(name);
+        match Array::is_array(&value) {
+            true => Array::from(&value).iter().filter_map(|text| text.as_string()).collect(),
+            false => Vec::new(),
+        }
     }
 
     fn parsed<T: FromStr>(&self, name: &str) -> Option<T> {

@@ -1,50 +1,61 @@
-//! The record through which frames pass.
+//! An object on its way to JavaScript: names and values in a row. A struct for each frame would bring
+//! its own kilobyte of code.
 
-use serde::Serialize;
+use serde::{Serialize, Serializer, ser::SerializeMap};
 
-/// The members of every frame that a page sends, and of an error.
-#[derive(Default, Serialize)]
-pub(super) struct Out<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) op: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) token: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) client: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) thread: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) after: Option<OutAfter>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) req: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) message_id: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) text: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) agent: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) run: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) reason: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) code: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) message: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) expected: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) received: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) tried: Option<&'a [String]>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) retry_after_ms: Option<f64>,
+/// The members of an object, in their order.
+#[derive(Default)]
+pub(super) struct Record<'a>(Vec<(&'static str, Value<'a>)>);
+
+/// What a member can be.
+pub(super) enum Value<'a> {
+    Text(&'a str),
+    Number(f64),
+    Record(Record<'a>),
+    Texts(&'a [String]),
 }
 
-/// `after` of a `subscribe`.
-#[derive(Serialize)]
-#[serde(untagged)]
-pub(super) enum OutAfter {
-    Word(&'static str),
-    Position { epoch: String, seq: f64 },
+impl<'a> Record<'a> {
+    pub(super) fn put(&mut self, name: &'static str, value: Value<'a>) -> &mut Self {
+        self.0.push((name, value));
+        self
+    }
+
+    pub(super) fn text(&mut self, name: &'static str, text: &'a str) -> &mut Self {
+        self.put(name, Value::Text(text))
+    }
+
+    /// Leaves the member out where there is no text.
+    pub(super) fn text_if(&mut self, name: &'static str, text: Option<&'a str>) -> &mut Self {
+        if let Some(text) = text {
+            self.text(name, text);
+        }
+        self
+    }
+
+    /// JavaScript keeps numbers exactly up to 2^53, and nothing here is larger.
+    pub(super) fn number(&mut self, name: &'static str, number: u64) -> &mut Self {
+        self.put(name, Value::Number(number as f64))
+    }
+}
+
+impl Serialize for Record<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        for (name, value) in &self.0 {
+            map.serialize_entry(name, value)?;
+        }
+        map.end()
+    }
+}
+
+impl Serialize for Value<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Text(text) => serializer.serialize_str(text),
+            Self::Number(number) => serializer.serialize_f64(*number),
+            Self::Record(record) => record.serialize(serializer),
+            Self::Texts(texts) => serializer.collect_seq(*texts),
+        }
+    }
 }

@@ -1,11 +1,17 @@
-//! Takes out of a wasm module what prepares the message of a panic. Nobody can read it: in a browser
-//! a panic is a trap, and the standard library's hook prints to a standard error that is not there.
-//! A panic still traps, at the same place, without a message.
+//! Takes out of a wasm module what prepares the message of a panic: the functions that panic, and the
+//! formatting of text that they need. Nobody can read the message: in a browser a panic is a trap, and
+//! the standard library's hook prints to a standard error that is not there. A panic still traps.
+//!
+//! Formatting can be taken out only because nothing else uses it, and that is checked: a function that
+//! calls into it and is not itself part of it fails the build.
 
 use std::path::Path;
 
-use anyhow::{Context, Result, ensure};
-use walrus::{FunctionBuilder, FunctionId, FunctionKind, LocalId, Module, ModuleConfig};
+use anyhow::{Context, Result, bail, ensure};
+use walrus::{
+    FunctionBuilder, FunctionId, FunctionKind, LocalId, Module, ModuleConfig,
+    ir::{Call, Visitor, dfs_in_order},
+};
 
 /// Functions of the standard library that never return: parts of their mangled names.
 const NEVER_RETURN: &[&str] = &[
@@ -24,22 +30,30 @@ const NEVER_RETURN: &[&str] = &[
     "rust_begin_unwind",
 ];
 
+/// The standard library's formatting: parts of mangled names, of both manglings.
+const FORMATTING: &[&str] = &[
+    "4core3fmt",
+    "core..fmt..",
+    "5alloc3fmt",
+    "3num3fmt",
+    "3fmt5Debug3fmt",
+    "3fmt7Display3fmt",
+    "alloc..string..ToString",
+];
+
 /// Reads a module and puts a trap in the place of these functions.
 pub(super) fn cut(compiled: &Path) -> Result<Module> {
     let mut module = ModuleConfig::new()
         .parse_file(compiled)
         .with_context(|| format!("{} is no wasm module", compiled.display()))?;
-    let never_return: Vec<FunctionId> = module
-        .funcs
-        .iter_local()
-        .map(|(id, _)| id)
-        .filter(|id| module.funcs.get(*id).name.as_deref().is_some_and(is_never_returning))
-        .collect();
+    let never_return = functions(&module, NEVER_RETURN);
     ensure!(
         never_return.len() > 4,
         "the standard library's panics have other names now; mend xtask/src/wasm/panics.rs"
     );
-    for id in never_return {
+    let formatting = functions(&module, FORMATTING);
+    refuse_formatting(&module, &formatting, &never_return)?;
+    for id in never_return.into_iter().chain(formatting) {
         let signature = module.types.get(module.funcs.get(id).ty());
         let (parameters, results) = (signature.params().to_vec(), signature.results().to_vec());
         let mut trap = FunctionBuilder::new(&mut module.types, &parameters, &results);
@@ -50,6 +64,42 @@ pub(super) fn cut(compiled: &Path) -> Result<Module> {
     Ok(module)
 }
 
-fn is_never_returning(name: &str) -> bool {
-    NEVER_RETURN.iter().any(|part| name.contains(part))
+/// Fails when a function that stays calls one that goes.
+fn refuse_formatting(
+    module: &Module,
+    formatting: &[FunctionId],
+    never_return: &[FunctionId],
+) -> Result<()> {
+    let name = |id: FunctionId| module.funcs.get(id).name.as_deref().unwrap_or("?");
+    for (caller, function) in module.funcs.iter_local() {
+        if formatting.contains(&caller) || never_return.contains(&caller) {
+            continue;
+        }
+        let mut calls = Calls::default();
+        dfs_in_order(&mut calls, function, function.entry_block());
+        if let Some(called) = calls.0.iter().find(|called| formatting.contains(called)) {
+            bail!(
+                "{} formats text (it calls {}): do without `format!` and `to_string` there, or \
+                 leave FORMATTING in and make room for it in the budget (xtask/src/wasm/panics.rs)",
+                name(caller),
+                name(*called)
+            );
+        }
+    }
+    Ok(())
+}
+
+#[derive(Default)]
+struct Calls(Vec<FunctionId>);
+
+impl<'a> Visitor<'a> for Calls {
+    fn visit_call(&mut self, call: &Call) {
+        self.0.push(call.func);
+    }
+}
+
+fn functions(module: &Module, parts: &[&str]) -> Vec<FunctionId> {
+    let is_one = |name: &str| parts.iter().any(|part| name.contains(part));
+    let named = module.funcs.iter_local().map(|(id, _)| id);
+    named.filter(|id| module.funcs.get(*id).name.as_deref().is_some_and(is_one)).collect()
 }
