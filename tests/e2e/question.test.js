@@ -7,8 +7,10 @@ import { until } from "./lib/wait.js";
 
 const QUESTION = "When does the keeper sound the horn in the fog?";
 const ANSWER = /the lighthouse keeper sounds the horn every two minutes/;
-/** So slow that an answer is still being written when the test acts. */
-const SLOW_MS = 60;
+/** So slow that an answer is still being written when the test acts: about 50 pieces. */
+const SLOW_MS = 100;
+/** For answers that need not come to their end. */
+const ENDLESS_MS = 400;
 
 story("a typed question is answered by the agent, with its tools in sight", async (scene) => {
   const { server } = scene;
@@ -57,7 +59,7 @@ story("an answer of the agent goes on where it was when the server is killed and
 });
 
 story("the stop button cancels a run", async (scene) => {
-  await scene.agent(HARBOUR, { paceMs: SLOW_MS });
+  await scene.agent(HARBOUR, { paceMs: ENDLESS_MS });
   const chat = await begin(scene);
   await chat.runIs("running");
   await chat.has(5);
@@ -66,7 +68,7 @@ story("the stop button cancels a run", async (scene) => {
 });
 
 story("the stop button cancels a run that was begun before a reload", async (scene) => {
-  await scene.agent(HARBOUR, { paceMs: SLOW_MS });
+  await scene.agent(HARBOUR, { paceMs: ENDLESS_MS });
   const chat = await begin(scene);
   await chat.runIs("running");
   await chat.reload();

@@ -8,7 +8,7 @@ story("three tabs that watch one answer, each with a fate of its own, end with e
   const calm = await scene.open(thread);
   const cut = await scene.open(thread, { through: proxy });
   const reloaded = await scene.open(thread);
-  const { publisher, streaming } = await scene.publisher(thread, { deltas: 500 });
+  const { publisher, streaming } = await scene.publisher(thread);
   cut.expectOutages();
 
   for (let trouble = 1; trouble <= 2; trouble += 1) {
@@ -19,6 +19,8 @@ story("three tabs that watch one answer, each with a fate of its own, end with e
     proxy.cut(300);
     await reloaded.reload();
   }
+  await Promise.all([calm, cut, reloaded].map((chat) => chat.receives(40)));
+  publisher.finish();
   await streaming;
 
   for (const chat of [calm, cut, reloaded]) hasPublished(await chat.endsWithLog(server, publisher.run), publisher);

@@ -40,17 +40,13 @@ export class Publisher {
   }
 
   /**
-   * Starts, writes `deltas` pieces of text and ends the run; gives the whole text once everything is
-   * acknowledged. Without a number it writes until `finish`.
+   * Starts the run, writes a piece of text every so many milliseconds until `finish`, and ends the
+   * run. Done once everything is acknowledged.
    *
-   * @param {{ deltas?: number, everyMs?: number }} [options]
-   * @returns {Promise<string>}
+   * @param {{ everyMs?: number }} [options]
    */
-  async stream({ deltas = Infinity, everyMs = 10 } = {}) {
-    const writing = this.#write(deltas, everyMs);
-    const sending = this.#send();
-    await Promise.all([writing, sending]);
-    return this.text;
+  async stream({ everyMs = 10 } = {}) {
+    await Promise.all([this.#write(everyMs), this.#send()]);
   }
 
   /** Lets `stream` come to its end. */
@@ -64,16 +60,11 @@ export class Publisher {
     this.#isAbandoned = true;
   }
 
-  /** The text of all deltas made. */
-  get text() {
-    return this.made.flatMap(({ type, data }) => (type === "message_delta" ? [data.text] : [])).join("");
-  }
-
-  async #write(deltas, everyMs) {
+  async #write(everyMs) {
     this.#make("agent_started", { agent: "writer", message: "A long answer comes." });
     this.#make("agent_thinking", { text: "How shall I begin?" });
     const began = performance.now();
-    for (let n = 0; n < deltas && !this.#isFinished; n += 1) {
+    for (let n = 0; !this.#isFinished; n += 1) {
       this.#make("message_delta", { message_id: "answer", text: piece(n) });
       // By the clock, so that a slow timer does not slow the stream.
       await pause(Math.max(0, began + (n + 1) * everyMs - performance.now()));

@@ -100,7 +100,7 @@ export class Scene {
    * A publisher of a new run, which begins to stream at once; `streaming` is for its end.
    *
    * @param {string} thread
-   * @param {{ deltas?: number, everyMs?: number }} [options] as for `Publisher.stream`
+   * @param {{ everyMs?: number }} [options] as for `Publisher.stream`
    */
   async publisher(thread, options) {
     const publisher = new Publisher(this.server, await this.server.run(thread));
