@@ -1,4 +1,4 @@
-import { Driver, checkThread } from "./rethread.js";
+import { Driver } from "./rethread.js";
 import { RethreadError, call, fromWire } from "./error.js";
 import { Handlers } from "./handlers.js";
 import { newMessageId } from "./message_id.js";
@@ -56,7 +56,7 @@ export class Client {
     if (this.#status.state === "closed") throw fromWire({ code: "closed" });
     let thread = this.#threads.get(id);
     if (!thread) {
-      call(() => checkThread(id));
+      call(() => this.#driver.follow(id, "check", 0));
       thread = new Thread(this.#hub, id, startOf(after));
       this.#threads.set(id, thread);
     }
@@ -104,17 +104,17 @@ export class Client {
     if (typeof token === "string") {
       // Not within the driver's call: it is told when it listens again.
       await undefined;
-      this.#do((driver) => (wantsNew ? driver.noToken(true) : driver.open(token)));
+      this.#do((driver) => driver.open(wantsNew ? undefined : token, wantsNew));
       return;
     }
     try {
       const brought = await token();
       if (typeof brought !== "string") throw new TypeError("the token function brought no string");
-      this.#do((driver) => driver.open(brought));
+      this.#do((driver) => driver.open(brought, false));
     } catch (cause) {
       const message = "no token could be had; the function will be called again";
       console.warn("Rethread:", new RethreadError("token_failed", message, { cause }));
-      this.#do((driver) => driver.noToken(false));
+      this.#do((driver) => driver.open(undefined, false));
     }
   }
 

@@ -47,26 +47,20 @@ impl Inner {
         say(&mut self.session.borrow_mut(), now)
     }
 
-    /// Opens the socket of the dial that waits for this token.
-    pub(crate) fn open(self: &Rc<Self>, token: String) {
+    /// Goes on with the dial that waits for a token; or ends it when there is none, for now or for
+    /// good.
+    pub(crate) fn open(self: &Rc<Self>, token: Option<String>, for_good: bool) {
         let connection = match &*self.connection.borrow() {
             Some((connection, None)) => *connection,
             _ => return,
         };
-        let Ok(socket) = Socket::dial(&self.url) else {
-            self.say(|session, now| session.handle_closed(connection, None, now));
+        if let Some(token) = token
+            && let Ok(socket) = Socket::dial(&self.url)
+        {
+            self.connection.replace(Some((connection, Some(socket.clone()))));
+            spawn_local(self.clone().attend(connection, socket, token));
             return;
-        };
-        self.connection.replace(Some((connection, Some(socket.clone()))));
-        spawn_local(self.clone().attend(connection, socket, token));
-    }
-
-    /// The dial that waits for a token gets none: for now, or for good.
-    pub(crate) fn no_token(&self, for_good: bool) {
-        let connection = match &*self.connection.borrow() {
-            Some((connection, None)) => *connection,
-            _ => return,
-        };
+        }
         self.say(|session, now| match for_good {
             true => session.handle_no_token(connection),
             false => session.handle_closed(connection, None, now),

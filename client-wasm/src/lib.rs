@@ -34,4 +34,4 @@ mod wire;
 #[global_allocator]
 static ALLOCATOR: talc::TalckWasm = unsafe { talc::TalckWasm::new_global() };
 
-pub use surface::{Driver, check_thread};
+pub use surface::Driver;

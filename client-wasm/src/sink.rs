@@ -13,7 +13,7 @@ extern "C" {
     pub(crate) type Sink;
 
     /// A token is wanted: any, or a new one because the last was refused. Answered with
-    /// `Driver.open` or `Driver.noToken`.
+    /// `Driver.open`.
     #[wasm_bindgen(method)]
     pub(crate) fn dial(this: &Sink, new: bool);
 

@@ -4,8 +4,12 @@ use std::{future::poll_fn, pin::pin};
 
 use futures_util::{Sink, Stream};
 use gloo_net::websocket::{Message, State, WebSocketError, futures::WebSocket};
+use js_sys::JsString;
 use rethread_shared::frame::SUBPROTOCOL;
-use wasm_bindgen::JsValue;
+use wasm_bindgen::prelude::*;
+
+/// The close code of an ordinary end (RFC 6455, section 7.4.1).
+const NORMAL_CLOSE: u16 = 1000;
 
 /// An open socket: sends and closes. What it receives goes to the [`Socket::listen`] of its dial.
 #[derive(Clone)]
@@ -49,15 +53,21 @@ impl Socket {
     }
 
     /// Sends a frame. What cannot be sent is lost with the socket, whose close is heard then.
-    pub(crate) fn send(&self, text: &str) {
-        let _ = self.0.send_with_str(text);
+    pub(crate) fn send(&self, text: &JsString) {
+        let _ = self.0.unchecked_ref::<Sender>().send(text);
     }
 
     /// Closes the socket, or gives up opening it.
     pub(crate) fn close(&self, code: Option<u16>) {
-        let _ = match code {
-            Some(code) => self.0.close_with_code(code),
-            None => self.0.close(),
-        };
+        let _ = self.0.close_with_code(code.unwrap_or(NORMAL_CLOSE));
     }
+}
+
+#[wasm_bindgen]
+extern "C" {
+    /// A WebSocket that takes text as JavaScript has it. `web_sys` would have it copied twice.
+    type Sender;
+
+    #[wasm_bindgen(method, catch)]
+    fn send(this: &Sender, text: &JsString) -> Result<(), JsValue>;
 }

@@ -1,6 +1,9 @@
 //! What JavaScript calls. Errors are thrown as plain objects with the members of a server's error;
 //! `js/error.js` makes a `RethreadError` of them.
 //!
+//! Texts come as any value and are read here, which takes less code on both sides than to declare them
+//! as strings; what is no string counts as an empty one.
+//!
 //! Nothing that is asked for here happens before `flush`, so that the caller can first note down
 //! what the answer will be for.
 
@@ -25,8 +28,8 @@ impl Driver {
     /// A driver for the WebSocket at `url`, which has not begun. `sink` is told everything; `seed`
     /// is any random number.
     #[wasm_bindgen(constructor)]
-    pub fn new(url: String, seed: f64, sink: JsValue) -> Self {
-        Self(Inner::new(url, seed.to_bits(), sink.unchecked_into::<Sink>()))
+    pub fn new(url: JsValue, seed: f64, sink: JsValue) -> Self {
+        Self(Inner::new(text(&url), seed.to_bits(), sink.unchecked_into::<Sink>()))
     }
 
     /// Does what is due. To be called after every other call, and when the sink's `wake` said.
@@ -37,8 +40,9 @@ impl Driver {
 
     /// Says what has happened to the page, or what it wants: `"connect"`, `"close"`, `"online"`,
     /// `"offline"`, `"visible"` or `"hidden"`.
-    pub fn page(&self, what: &str) {
-        self.0.say(|session, now| match what {
+    pub fn page(&self, what: JsValue) {
+        let what = text(&what);
+        self.0.say(|session, now| match what.as_str() {
             "connect" => session.connect(now),
             "close" => session.close(),
             "online" => session.handle_online(now),
@@ -48,33 +52,28 @@ impl Driver {
         });
     }
 
-    /// The token that `dial` asked for.
-    pub fn open(&self, token: String) {
-        self.0.open(token);
-    }
-
-    /// There is no token, for now or for good.
-    #[wasm_bindgen(js_name = noToken)]
-    pub fn no_token(&self, for_good: bool) {
-        self.0.no_token(for_good);
+    /// The token that `dial` asked for; or none, for now or for good.
+    pub fn open(&self, token: JsValue, for_good: bool) {
+        self.0.open(token.as_string(), for_good);
     }
 
     /// Follows a thread after `"start"`, `"now"`, or a position: its epoch, and `seq`. Or changes
-    /// how it is followed: `"pause"`, `"resume"`, `"leave"`.
+    /// how it is followed: `"pause"`, `"resume"`, `"leave"`; `"check"` looks at the id only.
     ///
     /// # Errors
     /// `bad_id` for thread or epoch.
-    pub fn follow(&self, thread: &str, how: &str, seq: f64) -> Result<(), JsValue> {
-        let thread: ThreadId = id(thread)?;
-        let start = match how {
-            "start" | "pause" | "resume" | "leave" => Start::Beginning,
+    pub fn follow(&self, thread: JsValue, how: JsValue, seq: f64) -> Result<(), JsValue> {
+        let (thread, how): (ThreadId, _) = (id(&thread)?, text(&how));
+        let start = match how.as_str() {
+            "start" | "pause" | "resume" | "leave" | "check" => Start::Beginning,
             "now" => Start::Now,
-            epoch => Start::After(Position { epoch: id(epoch)?, seq: seq as u64 }),
+            _ => Start::After(Position { epoch: parse(&how)?, seq: seq as u64 }),
         };
-        self.0.say(|session, now| match how {
+        self.0.say(|session, now| match how.as_str() {
             "pause" => session.pause(&thread, now),
             "resume" => session.resume(&thread, now),
             "leave" => session.unsubscribe(&thread, now),
+            "check" => {}
             _ => session.subscribe(thread, start, now),
         });
         Ok(())
@@ -87,12 +86,13 @@ impl Driver {
     /// `bad_id`, `outbox_full`.
     pub fn send(
         &self,
-        thread: &str,
-        text: String,
-        agent: Option<String>,
-        message_id: &str,
+        thread: JsValue,
+        said: JsValue,
+        agent: JsValue,
+        message_id: JsValue,
     ) -> Result<f64, JsValue> {
-        let (thread, message_id) = (id(thread)?, id(message_id)?);
+        let (thread, message_id) = (id(&thread)?, id(&message_id)?);
+        let (text, agent) = (text(&said), agent.as_string());
         number(self.0.say(|session, now| session.send(thread, message_id, text, agent, now)))
     }
 
@@ -100,9 +100,9 @@ impl Driver {
     ///
     /// # Errors
     /// `bad_id`, `outbox_full`.
-    pub fn cancel(&self, run: &str, reason: Option<String>) -> Result<f64, JsValue> {
-        let run: RunId = id(run)?;
-        number(self.0.say(|session, now| session.cancel(run, reason, now)))
+    pub fn cancel(&self, run: JsValue, reason: JsValue) -> Result<f64, JsValue> {
+        let run: RunId = id(&run)?;
+        number(self.0.say(|session, now| session.cancel(run, reason.as_string(), now)))
     }
 }
 
@@ -112,22 +112,23 @@ impl fmt::Debug for Driver {
     }
 }
 
-/// Checks a thread's id.
-///
-/// # Errors
-/// `bad_id`.
-#[wasm_bindgen(js_name = checkThread)]
-pub fn check_thread(thread: &str) -> Result<(), JsValue> {
-    id::<ThreadId>(thread).map(drop)
+fn text(value: &JsValue) -> String {
+    value.as_string().unwrap_or_default()
 }
 
-fn id<T: FromStr<Err = IdError>>(text: &str) -> Result<T, JsValue> {
-    text.parse().map_err(|error: IdError| {
-        error_to_js(&WireError {
-            expected: Some(error.expected.to_owned()),
-            received: Some(error.received),
-            ..WireError::new(ErrorCode::BadId, "")
-        })
+fn id<T: FromStr<Err = IdError>>(value: &JsValue) -> Result<T, JsValue> {
+    parse(&text(value))
+}
+
+fn parse<T: FromStr<Err = IdError>>(text: &str) -> Result<T, JsValue> {
+    text.parse().map_err(bad_id)
+}
+
+fn bad_id(error: IdError) -> JsValue {
+    error_to_js(&WireError {
+        expected: Some(error.expected.to_owned()),
+        received: Some(error.received),
+        ..WireError::new(ErrorCode::BadId, "")
     })
 }
 

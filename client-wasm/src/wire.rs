@@ -8,7 +8,7 @@ mod record;
 
 use std::str::FromStr;
 
-use js_sys::{Array, JSON, Reflect};
+use js_sys::{Array, JSON, JsString};
 use rethread_client::session::Batch;
 use rethread_shared::{
     WireError,
@@ -57,17 +57,19 @@ pub(crate) fn read(text: &str) -> Heard {
     if !value.is_object() {
         return Heard::Broken;
     }
-    let frame = Members(value);
-    let Some(op) = frame.text("op") else { return Heard::Broken };
-    match op.as_str() {
-        "events" | "beat" | "welcome" | "subscribed" | "sent" | "cancelled" | "reset" | "error"
-        | "goodbye" => control(&op, &frame).map_or(Heard::Broken, Heard::Frame),
-        _ => Heard::Unknown,
-    }
+    let members: Members = value.unchecked_into();
+    let Some(op) = members.text("op") else { return Heard::Broken };
+    let frame = match op.as_str() {
+        "events" => events(&members),
+        "beat" | "welcome" | "subscribed" | "sent" | "cancelled" | "reset" | "error"
+        | "goodbye" => control(&op, &members),
+        _ => return Heard::Unknown,
+    };
+    frame.map_or(Heard::Broken, Heard::Frame)
 }
 
 /// Writes a frame.
-pub(crate) fn write(frame: &ClientFrame<NoEvent>) -> String {
+pub(crate) fn write(frame: &ClientFrame<NoEvent>) -> JsString {
     let (epoch, message_id);
     let mut record = Record::default();
     match frame {
@@ -114,7 +116,7 @@ pub(crate) fn write(frame: &ClientFrame<NoEvent>) -> String {
             record.text("op", "ping")
         }
     };
-    JSON::stringify(&to_js(&record)).ok().map(String::from).unwrap_or_default()
+    JSON::stringify(&to_js(&record)).unwrap_or_else(JsString::from)
 }
 
 /// An error as JavaScript gets it: the members of a server's.
@@ -139,85 +141,86 @@ fn to_js(record: &Record<'_>) -> JsValue {
     record.serialize(&serializer).unwrap_or_default()
 }
 
-fn events(frame: &Members) -> Option<Events<JsBatch>> {
-    let events = frame.value("events");
-    Some(Events {
-        thread: frame.parsed("thread")?,
-        epoch: frame.parsed("epoch")?,
-        first: frame.whole("first")?,
-        last: frame.whole("last")?,
+fn events(members: &Members) -> Option<ServerFrame<JsBatch>> {
+    let events = members.value("events");
+    Some(ServerFrame::Events(Events {
+        thread: members.parsed("thread")?,
+        epoch: members.parsed("epoch")?,
+        first: members.whole("first")?,
+        last: members.whole("last")?,
         events: JsBatch(Array::is_array(&events).then(|| events.unchecked_into())?),
-    })
+    }))
 }
 
-fn control(op: &str, frame: &Members) -> Option<ServerFrame<JsBatch>> {
-    let (req, seq) = (frame.whole("req"), frame.whole("seq"));
+/// Each member is read in one place only, which is why it is read for every frame.
+fn control(op: &str, members: &Members) -> Option<ServerFrame<JsBatch>> {
+    let (thread, epoch, run) =
+        (members.parsed("thread"), members.parsed("epoch"), members.parsed("run"));
+    let (req, seq) = (members.whole("req"), members.whole("seq"));
+    let (reason, wait) = (members.text("reason"), members.whole("retry_after_ms"));
     Some(match op {
-        "beat" => ServerFrame::Beat,
-        "events" => ServerFrame::Events(events(frame)?),
         "welcome" => ServerFrame::Welcome(Welcome {
             session: String::new(),
-            heartbeat_ms: frame.whole("heartbeat_ms")?,
+            heartbeat_ms: members.whole("heartbeat_ms")?,
             // They bind publishers; what a page sends is checked by the server.
             limits: Announced::default(),
         }),
         "subscribed" => ServerFrame::Subscribed(Subscribed {
-            thread: frame.parsed("thread")?,
-            epoch: frame.parsed("epoch")?,
-            head: frame.whole("head")?,
-            after: frame.whole("after")?,
+            thread: thread?,
+            epoch: epoch?,
+            head: members.whole("head")?,
+            after: members.whole("after")?,
         }),
-        "sent" => ServerFrame::Sent(Sent { req: req?, run: frame.parsed("run")?, seq: seq? }),
-        "cancelled" => {
-            ServerFrame::Cancelled(Cancelled { req, run: frame.parsed("run")?, seq: seq? })
-        }
+        "sent" => ServerFrame::Sent(Sent { req: req?, run: run?, seq: seq? }),
+        "cancelled" => ServerFrame::Cancelled(Cancelled { req, run: run?, seq: seq? }),
         "reset" => ServerFrame::Reset(Reset {
-            thread: frame.parsed("thread")?,
-            epoch: frame.parsed("epoch")?,
-            reason: match frame.text("reason")?.as_str() {
+            thread: thread?,
+            epoch: epoch?,
+            reason: match reason?.as_str() {
                 "epoch_changed" => ResetReason::EpochChanged,
                 "position_ahead" => ResetReason::PositionAhead,
                 "retention" => ResetReason::Retention,
                 _ => ResetReason::Other,
             },
         }),
-        "goodbye" => ServerFrame::Goodbye(Goodbye {
-            reason: frame.text("reason")?,
-            retry_after_ms: frame.whole("retry_after_ms")?,
-        }),
+        "goodbye" => ServerFrame::Goodbye(Goodbye { reason: reason?, retry_after_ms: wait? }),
+        "beat" => ServerFrame::Beat,
         _ => ServerFrame::Error(WireErrorFrame {
             req,
-            thread: frame.parsed("thread"),
+            thread,
             error: WireError {
-                code: frame.text("code")?.as_str().into(),
-                message: frame.text("message")?,
-                expected: frame.text("expected"),
-                received: frame.text("received"),
-                tried: frame.texts("tried"),
-                retry_after_ms: frame.whole("retry_after_ms"),
+                code: members.text("code")?.as_str().into(),
+                message: members.text("message")?,
+                expected: members.text("expected"),
+                received: members.text("received"),
+                tried: members.texts("tried"),
+                retry_after_ms: wait,
             },
         }),
     })
 }
 
-/// An object that `JSON.parse` made.
-struct Members(JsValue);
+#[wasm_bindgen]
+extern "C" {
+    /// An object that `JSON.parse` made.
+    type Members;
+
+    #[wasm_bindgen(method, structural, indexing_getter)]
+    fn value(this: &Members, name: &str) -> JsValue;
+}
 
 impl Members {
-    fn value(&self, name: &str) -> JsValue {
-        Reflect::get(&self.0, &JsValue::from_str(name)).unwrap_or_default()
-    }
-
     fn text(&self, name: &str) -> Option<String> {
         self.value(name).as_string()
     }
 
     fn texts(&self, name: &str) -> Vec<String> {
         let value = self.value(name);
-        match Array::is_array(&value) {
-            true => Array::from(&value).iter().filter_map(|text| text.as_string()).collect(),
-            false => Vec::new(),
+        if !Array::is_array(&value) {
+            return Vec::new();
         }
+        let texts: Array = value.unchecked_into();
+        (0..texts.length()).filter_map(|index| texts.get(index).as_string()).collect()
     }
 
     fn parsed<T: FromStr>(&self, name: &str) -> Option<T> {

@@ -51,14 +51,32 @@ pub(crate) fn echo(text: &str) -> String {
     let mut out = String::new();
     for character in text.chars().take(ERROR_ECHO_CHARS) {
         match character {
-            '"' | '\'' => out.push(character),
-            other => out.extend(other.escape_default()),
+            '\t' => out.push_str("\\t"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\\' => out.push_str("\\\\"),
+            ' '..='~' => out.push(character),
+            other => push_code_point(&mut out, other),
         }
     }
     if text.chars().nth(ERROR_ECHO_CHARS).is_some() {
         out.push('…');
     }
     out
+}
+
+/// `\u{…}`, by hand: this comes with every page, and the standard library's way is not small.
+fn push_code_point(out: &mut String, character: char) {
+    out.push_str("\\u{");
+    let mut shift = 24;
+    while shift > 0 {
+        shift -= 4;
+        let digit = (character as u32 >> shift) as u8;
+        if digit > 0 || shift == 0 || !out.ends_with('{') {
+            out.push(char::from(b"0123456789abcdef"[usize::from(digit & 15)]));
+        }
+    }
+    out.push('}');
 }
 
 impl fmt::Display for IdError {
@@ -83,3 +101,20 @@ impl fmt::Display for IdError {
 }
 
 impl std::error::Error for IdError {}
+
+#[cfg(test)]
+mod tests {
+    use super::echo;
+
+    #[test]
+    fn everything_but_quotes_is_escaped_as_the_standard_library_does() {
+        for character in ('\0'..='\u{300}').chain(['–', '\u{feff}', '\u{ffff}', '😀', char::MAX])
+        {
+            let expected = match character {
+                '"' | '\'' => character.to_string(),
+                other => other.escape_default().to_string(),
+            };
+            assert_eq!(echo(&character.to_string()), expected);
+        }
+    }
+}

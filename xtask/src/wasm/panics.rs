@@ -2,14 +2,17 @@
 //! formatting of text that they need. Nobody can read the message: in a browser a panic is a trap, and
 //! the standard library's hook prints to a standard error that is not there. A panic still traps.
 //!
+//! The names of source files that the message would show are blanked as well; they would also carry
+//! the paths of the machine that built the package.
+//!
 //! Formatting can be taken out only because nothing else uses it, and that is checked: a function that
 //! calls into it and is not itself part of it fails the build.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use walrus::{
-    FunctionBuilder, FunctionId, FunctionKind, LocalId, Module, ModuleConfig,
+    Data, FunctionBuilder, FunctionId, FunctionKind, LocalId, Module, ModuleConfig,
     ir::{Call, Visitor, dfs_in_order},
 };
 
@@ -61,7 +64,38 @@ pub(super) fn cut(compiled: &Path) -> Result<Module> {
         let locals: Vec<LocalId> = parameters.iter().map(|kind| module.locals.add(*kind)).collect();
         module.funcs.get_mut(id).kind = FunctionKind::Local(trap.local_func(locals));
     }
+    let cargo = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    let cargo = cargo.or_else(|| Some(std::env::home_dir()?.join(".cargo"))).unwrap_or_default();
+    let registry = cargo.join("registry/src/");
+    let registry = registry.to_string_lossy();
+    let folders = ["/rustc/", "/rust/deps/", "client/src/", "client-wasm/src/", "shared/src/"];
+    let segments: Vec<_> = module.data.iter().map(Data::id).collect();
+    for segment in segments {
+        let data = module.data.get_mut(segment);
+        for folder in folders.iter().copied().chain([&*registry]) {
+            blank_paths(&mut data.value, folder);
+        }
+    }
     Ok(module)
+}
+
+/// Puts zeros in the place of every path of a Rust source below `folder`.
+fn blank_paths(bytes: &mut [u8], folder: &str) {
+    let is_of_path = |byte: &u8| byte.is_ascii_alphanumeric() || b"/._-".contains(byte);
+    let mut at = 0;
+    while let Some(found) = find(&bytes[at..], folder.as_bytes()) {
+        let start = at + found;
+        at = start + folder.len();
+        let length = bytes[start..].iter().take_while(|byte| is_of_path(byte)).count();
+        if let Some(end) = find(&bytes[start..start + length], b".rs") {
+            at = start + end + ".rs".len();
+            bytes[start..at].fill(0);
+        }
+    }
+}
+
+fn find(bytes: &[u8], part: &[u8]) -> Option<usize> {
+    bytes.windows(part.len()).position(|window| window == part)
 }
 
 /// Fails when a function that stays calls one that goes.
@@ -102,4 +136,17 @@ fn functions(module: &Module, parts: &[&str]) -> Vec<FunctionId> {
     let is_one = |name: &str| parts.iter().any(|part| name.contains(part));
     let named = module.funcs.iter_local().map(|(id, _)| id);
     named.filter(|id| module.funcs.get(*id).name.as_deref().is_some_and(is_one)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_paths_of_sources_are_blanked() {
+        let mut data = *b"see client/src/a.rsclient/src/b/c.rs, client/src/ and unauthorized";
+        blank_paths(&mut data, "client/src/");
+        let left = String::from_utf8_lossy(&data).replace('\0', "");
+        assert_eq!(left, "see , client/src/ and unauthorized");
+    }
 }
