@@ -186,6 +186,10 @@ pub struct RunRecord {
     pub after: u64,
     /// When it was first known, milliseconds since 1970.
     pub created_at: u64,
+    /// True when a person's message opened it through `send`, so that an agent must be found for it.
+    /// A back end that publishes a `user_message` itself runs its own agent.
+    #[serde(default)]
+    pub asked: bool,
     /// The agent that was asked for, where one was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent: Option<String>,

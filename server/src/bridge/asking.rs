@@ -15,7 +15,7 @@ use super::{
     Bridge,
     desk::{Bound, ConnectionId, Deadline, Granted, Mark, Note, Waiting},
     own::Own,
-    runs::replay,
+    runs::{Origin, replay},
 };
 use crate::{
     auth::{Grant, Scope},
@@ -36,7 +36,8 @@ impl Bridge {
         self.thread(thread, grant)?;
         let run = RunId::generate(thread, now::unix_ms(), now::random());
         let runs = self.runs.of(thread);
-        let remembered = runs.lock().await.register(&*self.log, thread, &run, None, false)?;
+        let origin = Origin::Published { connected: false };
+        let remembered = runs.lock().await.register(&*self.log, thread, &run, origin)?;
         remembered.await?;
         Ok(run)
     }

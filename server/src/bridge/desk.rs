@@ -44,7 +44,7 @@ pub struct Waiting {
 #[derive(Debug)]
 enum Place {
     /// Handed to a connection; it has not started.
-    Offered { to: ConnectionId, waiting: Waiting },
+    Offered { to: ConnectionId, waiting: Box<Waiting> },
     /// A connection publishes in it.
     With { connection: ConnectionId },
     /// Its agent is gone. `since` tells this absence from a later one.
@@ -236,7 +236,7 @@ impl Desk {
         let mut deadlines = Vec::new();
         for run in agent.runs {
             match books.places.remove(&run) {
-                Some(Place::Offered { waiting, .. }) => books.waiting.push_front(waiting),
+                Some(Place::Offered { waiting, .. }) => books.waiting.push_front(*waiting),
                 _ => deadlines.push(books.gone(run)),
             }
         }
@@ -262,7 +262,7 @@ impl Desk {
                     agent.runs.remove(&deadline.run);
                 }
                 waiting.tried = Some(to);
-                books.waiting.push_back(waiting);
+                books.waiting.push_back(*waiting);
                 (false, books.hand_out())
             }
             _ => (false, Vec::new()),
@@ -294,7 +294,7 @@ impl Books {
                 continue;
             }
             agent.runs.insert(run.clone());
-            self.places.insert(run.clone(), Place::Offered { to, waiting });
+            self.places.insert(run.clone(), Place::Offered { to, waiting: Box::new(waiting) });
             deadlines.push(Deadline { run, mark: Mark::Start(to) });
         }
         self.waiting = kept;

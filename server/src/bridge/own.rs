@@ -9,7 +9,10 @@ use rethread_shared::{
     frame::Message, limits::PAGE_BYTES_MAX,
 };
 
-use super::{Bridge, runs::settle};
+use super::{
+    Bridge,
+    runs::{Origin, settle},
+};
 use crate::{
     log::{Appended, LogError, NewRecord, PageLimit, RunRecord},
     now,
@@ -42,7 +45,7 @@ impl Bridge {
             return Ok(Own::Known { seq });
         }
         if kind == EventKind::UserMessage {
-            drop(held.register(log, thread, run, agent, true)?);
+            drop(held.register(log, thread, run, Origin::Asked { agent })?);
         }
         if let Err(error) = held.state(log, thread, run, true).await?.apply(run, &kind, None) {
             // Whoever looks for the end that is in the way finds it in the log.

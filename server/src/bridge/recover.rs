@@ -16,19 +16,26 @@ impl Bridge {
         for record in self.log.live_runs().await? {
             let (state, steps) = replay(&*self.log, &record).await?;
             match state {
-                RunState::Asked => {
+                RunState::Asked if record.asked => {
                     let seq = steps.last().map_or(0, |step| step.seq);
                     let Some(thread) = self.log.thread(&record.thread)? else { continue };
-                    let message = self.message_at(&record, seq).await?;
+                    let message = match self.message_at(&record, seq).await {
+                        Ok(message) => message,
+                        Err(error) => {
+                            // One message that cannot be read must not keep all others waiting.
+                            tracing::error!(run = %record.run, seq, %error, "not handed out");
+                            continue;
+                        }
+                    };
                     self.ask(&thread, record.agent.clone(), record.run.clone(), message);
                     waiting += 1;
                 }
-                RunState::Running { .. } if record.connected => {
+                RunState::Asked | RunState::Running { .. } if record.connected => {
                     self.watch([self.desk.missing(&record.run)]);
                     away += 1;
                 }
                 RunState::Ended { .. } => self.forget_live(&record.run),
-                RunState::New | RunState::Running { .. } => {}
+                RunState::New | RunState::Asked | RunState::Running { .. } => {}
             }
         }
         if waiting + away > 0 {

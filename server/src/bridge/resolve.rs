@@ -1,7 +1,9 @@
 //! From a run's id to its thread. The first answer wins; no step guesses.
 //!
-//! 1. the registry knows the run; 2. the id *is* a thread's id; 3. the id names its thread, in its
-//! standard or in its legacy form; 4. refused, with what each step saw.
+//! 1. the registry knows the run;
+//! 2. the id *is* a thread's id;
+//! 3. the id names its thread, in its standard or in its legacy form;
+//! 4. refused, with what each step saw.
 //!
 //! An id that names another thread than the registry is a conflict, and refused.
 

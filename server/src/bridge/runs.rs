@@ -53,6 +53,15 @@ impl Runs {
     }
 }
 
+/// How a run came to be.
+#[derive(Debug)]
+pub(super) enum Origin {
+    /// A publisher names it, over a connection or not.
+    Published { connected: bool },
+    /// A person's message opens it; an agent is to be found, which comes over a connection.
+    Asked { agent: Option<String> },
+}
+
 /// Ended runs whose state a thread keeps before it forgets them.
 const ENDED_KEPT_MAX: usize = 64;
 
@@ -74,7 +83,7 @@ impl ThreadRuns {
             let state = match log.recall(run)? {
                 Some(record) => replay(log, &record).await?.0,
                 None => {
-                    drop(self.register(log, thread, run, None, connected)?);
+                    drop(self.register(log, thread, run, Origin::Published { connected })?);
                     RunState::New
                 }
             };
@@ -90,15 +99,19 @@ impl ThreadRuns {
         log: &dyn Log,
         thread: &ThreadId,
         run: &RunId,
-        agent: Option<String>,
-        connected: bool,
+        origin: Origin,
     ) -> Result<impl Future<Output = Result<(), crate::log::LogError>> + use<>, WireError> {
         let after = log.thread(thread)?.map_or(0, |info| info.head);
+        let (asked, agent, connected) = match origin {
+            Origin::Published { connected } => (false, None, connected),
+            Origin::Asked { agent } => (true, agent, true),
+        };
         let record = RunRecord {
             run: run.clone(),
             thread: thread.clone(),
             after,
             created_at: now::unix_ms(),
+            asked,
             agent,
             connected,
             live: true,

@@ -286,7 +286,7 @@ async fn an_agent_that_comes_back_goes_on_and_one_that_does_not_is_lost() {
     world.publish_over(Some(agent), &events[..2]).await;
     world.bridge.disconnected(agent);
     let (again, _more) = world.agent(2);
-    world.bridge.serve(again, "docs", &[sent.run.clone()], &world.grant).await.unwrap();
+    world.bridge.serve(again, "docs", std::slice::from_ref(&sent.run), &world.grant).await.unwrap();
     tokio::time::sleep(QUICK.grace * 3).await;
     assert_eq!(world.publish_over(Some(again), &events[2..3]).await, [Ok((4, false))]);
     world.bridge.disconnected(again);

@@ -74,6 +74,7 @@ async fn calls_keep_their_order_and_a_remembered_run_is_there() {
         thread: thread.clone(),
         after: 0,
         created_at: 5,
+        asked: false,
         agent: None,
         connected: true,
         live: true,
@@ -86,7 +87,7 @@ async fn calls_keep_their_order_and_a_remembered_run_is_there() {
     assert_eq!(one.await.unwrap()[0].seq, 1);
     remembered.await.unwrap();
     assert_eq!(log.recall(&run.run).unwrap(), Some(run.clone()));
-    assert_eq!(log.live_runs().await.unwrap(), [run.clone()]);
+    assert_eq!(log.live_runs().await.unwrap(), std::slice::from_ref(&run));
     log.remember(RunRecord { live: false, ..run }).await.unwrap();
     assert!(log.live_runs().await.unwrap().is_empty());
 }
