@@ -112,7 +112,7 @@ export class Client {
       if (typeof brought !== "string") throw new TypeError("the token function brought no string");
       this.#do((driver) => driver.open(brought, false));
     } catch (cause) {
-      const message = "no token could be had; the function will be called again";
+      const message = "there was no token; the function will be called again";
       console.warn("Rethread:", new RethreadError("token_failed", message, { cause }));
       this.#do((driver) => driver.open(undefined, false));
     }

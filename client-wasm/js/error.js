@@ -2,8 +2,8 @@
 const MESSAGES = {
   bad_id: "this id has none of the known forms",
   closed: "the connection was closed; what was not answered may or may not have been done",
-  closed_by_server: "the server closed the connection for good: it does not understand this client",
-  outbox_full: "too many messages wait for the server; wait for answers",
+  closed_by_server: "the server does not understand this client",
+  outbox_full: "too many messages wait for the server",
   unauthorized: "the token was refused, and there is no other",
 };
 

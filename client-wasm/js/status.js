@@ -2,12 +2,12 @@
 
 const LOST = {
   failed: "the connection broke, or could not be made",
-  timed_out: "the server took too long to answer",
-  silent: "nothing was heard from the server for too long",
+  timed_out: "the server did not answer in time",
+  silent: "the server fell silent",
   closed: "the server closed the connection",
   goodbye: "the server is restarting",
   token_refused: "the server asks for a new token",
-  unreadable: "the server sent something that could not be read",
+  unreadable: "the server sent what could not be read",
 };
 
 /** A status as index.d.ts has it, from what the driver tells. */

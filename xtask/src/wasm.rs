@@ -24,8 +24,14 @@ const DOCUMENTS: &[&str] = &["client-wasm/js/README.md", "LICENSE-MIT", "LICENSE
 
 /// What gave the smallest gzip when it was measured: inlining large functions into their one caller
 /// makes fewer bytes, but bytes that compress less.
-const SHRINK: &[&str] =
-    &["-Oz", "--one-caller-inline-max-function-size=30", "--converge", "--dealign"];
+const SHRINK: &[&str] = &[
+    "-Oz",
+    "--one-caller-inline-max-function-size=20",
+    "--always-inline-max-function-size=6",
+    "--converge",
+    "--dealign",
+    "--reorder-functions-by-name",
+];
 
 /// Builds the package with everything it needs.
 pub(crate) fn run() -> Result<()> {
@@ -105,7 +111,11 @@ fn assemble(package: &Path) -> Result<()> {
     // wasm-opt gives imports and exports short names and says which; esbuild gives the glue the same.
     let renamed = process::output(
         tool("wasm-opt")
-            .args(["--minify-imports-and-exports-and-modules", "--strip-target-features"])
+            .args([
+                "--minify-imports-and-exports-and-modules",
+                "--strip-target-features",
+                "--strip-producers",
+            ])
             .arg(&small)
             .arg("-o")
             .arg(package.join(&wasm)),
@@ -119,7 +129,7 @@ fn assemble(package: &Path) -> Result<()> {
         tool("esbuild")
             .args(["--bundle", "--format=esm", "--minify", "--target=es2022", "--sourcemap"])
             .args(["--log-level=warning", "--legal-comments=none"])
-            .args(["--mangle-quoted", &format!("--mangle-props=^({every_name})$")])
+            .args(["--mangle-quoted", &format!("--mangle-props=^({every_name}|_[a-z][A-Za-z]*)$")])
             .arg(format!("--mangle-cache={}", cache.display()))
             .arg(built.join("index.js"))
             .arg(format!("--outfile={}", package.join("index.js").display())),

@@ -2,8 +2,8 @@
 //! formatting of text that they need. Nobody can read the message: in a browser a panic is a trap, and
 //! the standard library's hook prints to a standard error that is not there. A panic still traps.
 //!
-//! The names of source files that the message would show are blanked as well; they would also carry
-//! the paths of the machine that built the package.
+//! The texts of the messages are blanked as well, and the names of source files in them, which would
+//! also carry the paths of the machine that built the package.
 //!
 //! Formatting can be taken out only because nothing else uses it, and that is checked: a function that
 //! calls into it and is not itself part of it fails the build.
@@ -44,6 +44,39 @@ const FORMATTING: &[&str] = &[
     "alloc..string..ToString",
 ];
 
+/// Texts that only those functions show.
+const TEXTS: &[&str] = &[
+    "slice index starts at ",
+    " but ends at ",
+    "index out of bounds: the len is ",
+    " but the index is ",
+    "range start index ",
+    "range end index ",
+    " out of range for slice of length ",
+    "copy_from_slice: source slice length (",
+    ") does not match destination slice length (",
+    "insertion index (is ",
+    ") should be <= len (is ",
+    "removal index (is ",
+    ") should be < len (is ",
+    "called `Result::unwrap()` on an `Err` value",
+    "called `Option::unwrap()` on a `None` value",
+    "internal error: entered unreachable code",
+    "cannot access a Thread Local Storage value during or after destruction: ",
+    "attempt to join into collection with len > usize::MAX",
+    "attempt to calculate the remainder with a divisor of zero",
+    "`async fn` resumed after completion",
+    "LazyCell instance has previously been poisoned",
+    "RefCell already mutably borrowed",
+    "RefCell already borrowed",
+    "Hash table capacity overflow",
+    "capacity overflow",
+    // The two digits of every number below a hundred.
+    "00010203040506070809101112131415161718192021222324252627282930313233343536373839404142434445464748\
+     49505152535455565758596061626364656667686970717273747576777879808182838485868788899091929394959697\
+     9899",
+];
+
 /// Reads a module and puts a trap in the place of these functions.
 pub(super) fn cut(compiled: &Path) -> Result<Module> {
     let mut module = ModuleConfig::new()
@@ -74,6 +107,11 @@ pub(super) fn cut(compiled: &Path) -> Result<Module> {
         let data = module.data.get_mut(segment);
         for folder in folders.iter().copied().chain([&*registry]) {
             blank_paths(&mut data.value, folder);
+        }
+        for text in TEXTS {
+            while let Some(at) = find(&data.value, text.as_bytes()) {
+                data.value[at..at + text.len()].fill(0);
+            }
         }
     }
     Ok(module)
