@@ -82,12 +82,15 @@ fn server(listen: SocketAddr) -> Result<(Child, String)> {
 }
 
 fn agent(address: &str) -> Result<Child> {
-    process::command(
+    let mut agent = process::command(
         &repo::binary("docs-agent").to_string_lossy(),
         ["--dev", "--url", address, "--docs", &repo::root().to_string_lossy()],
-    )
-    .spawn()
-    .context("the agent could not be started")
+    );
+    if std::env::var_os("RUST_LOG").is_none() {
+        // So that the address stays the last line.
+        agent.env("RUST_LOG", "warn");
+    }
+    agent.spawn().context("the agent could not be started")
 }
 
 /// Waits for Ctrl-C (fine), or for one of the processes to end (not fine).
