@@ -22,6 +22,12 @@ enum Command {
     Serve(Serve),
     /// Make a token and print it.
     Token(Token),
+    /// Say that a data folder was put back from a backup: every thread begins a new epoch.
+    ///
+    /// Clients may have seen events that the backup does not have. With a new epoch they are told to
+    /// begin anew; without, one that comes late enough would mix two histories. Run it while the
+    /// server is stopped.
+    Restored(Restored),
 }
 
 #[derive(Args)]
@@ -72,6 +78,13 @@ struct Token {
     ttl: Duration,
 }
 
+#[derive(Args)]
+struct Restored {
+    /// The folder that holds the log.
+    #[arg(long, default_value = "data")]
+    data: PathBuf,
+}
+
 /// Shorter secrets can be found by trial (RFC 7518, section 3.2, asks for the hash's own length).
 const SECRET_BYTES_MIN: usize = 32;
 
@@ -80,6 +93,10 @@ fn main() -> anyhow::Result<()> {
         Command::Serve(args) => serve(args),
         Command::Token(args) => {
             println!("{}", token(args)?);
+            Ok(())
+        }
+        Command::Restored(args) => {
+            println!("{} thread(s) begin a new epoch", server::restored(&args.data)?);
             Ok(())
         }
     }

@@ -2,8 +2,8 @@
 
 use std::{path::Path, sync::Arc};
 
-use anyhow::{Context, bail};
-use rethread_shared::limits::DRAIN_DEADLINE;
+use anyhow::{Context, anyhow, bail};
+use rethread_shared::{Epoch, limits::DRAIN_DEADLINE};
 use tokio::net::TcpListener;
 
 use crate::{
@@ -11,7 +11,10 @@ use crate::{
     bridge::Bridge,
     config::Config,
     connections::Connections,
-    log::{LocalLog, Log, engine::fjall::FjallEngine},
+    log::{
+        LocalLog, Log,
+        engine::{Engine, Group, fjall::FjallEngine},
+    },
     now, routes,
     socket::Shared,
 };
@@ -69,9 +72,29 @@ pub async fn run(
     Ok(())
 }
 
+/// Gives every thread of a data folder a new epoch; says how many there are. For a folder that was
+/// put back from a backup: what clients have seen since the backup is not in it.
+///
+/// # Errors
+/// When there is no log in the folder, or a server uses it.
+pub fn restored(data: &Path) -> anyhow::Result<usize> {
+    let folder = data.join("log");
+    if !folder.is_dir() {
+        bail!("{} is not there; expected the folder of a log", folder.display());
+    }
+    let engine = open(&folder).with_context(|| format!("the data folder {}", folder.display()))?;
+    let mut threads = engine.threads(None, usize::MAX).map_err(|error| anyhow!("{error}"))?;
+    for thread in &mut threads {
+        thread.epoch = Epoch::generate(now::random());
+    }
+    let renewed = threads.len();
+    engine.write(&Group { threads, ..Group::default() }).map_err(|error| anyhow!("{error}"))?;
+    Ok(renewed)
+}
+
 fn open(folder: &Path) -> anyhow::Result<FjallEngine> {
     std::fs::create_dir_all(folder)?;
-    FjallEngine::open(folder).map_err(|error| anyhow::anyhow!("{error}"))
+    FjallEngine::open(folder).map_err(|error| anyhow!("{error}"))
 }
 
 /// The secret of dev mode: made once and kept in the data folder, so that tokens outlive a restart.

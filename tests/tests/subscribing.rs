@@ -1,11 +1,13 @@
 //! Where a subscription begins, what it brings, and how it ends.
 
+use std::{path::Path, process::Command};
+
 use rethread_tests::{
     api::Api,
     follower::Follower,
     make,
     publisher::Publisher,
-    server::{Server, token},
+    server::{Server, binary, token},
     socket::{Incoming, Socket},
     within,
 };
@@ -94,6 +96,38 @@ async fn a_log_that_was_wiped_is_noticed() {
     let record =
         follower.wait("a reset and the new log", |r| r.resets == 1 && r.events.len() == 32).await;
     assert_eq!(*record.events, api.log(&thread).await);
+}
+
+#[tokio::test]
+async fn a_log_that_was_put_back_from_a_backup_is_noticed() {
+    let mut server = Server::start();
+    let api = server.api();
+    let thread = thread_with(&api, 10).await;
+    server.stop().await;
+    let backup = tempfile::tempdir().unwrap();
+    copy(&server.data(), backup.path());
+    server.restart();
+    api.publish(&make::whole_run(&api.run(&thread).await, 10)).await;
+    let mut follower = Follower::start(&server.url(), &server.token(), &thread);
+    follower.events_until(24).await;
+    server.kill();
+    std::fs::remove_dir_all(server.data()).unwrap();
+    copy(backup.path(), &server.data());
+    let output = Command::new(binary()).arg("restored").arg("--data").arg(server.data()).output();
+    let said = String::from_utf8(output.unwrap().stdout).unwrap();
+    assert_eq!(said, "1 thread(s) begin a new epoch\n");
+    server.restart();
+    // Another history, that is longer than the one which was seen.
+    api.publish(&make::whole_run(&api.run(&thread).await, 30)).await;
+    let record =
+        follower.wait("a reset and the new log", |r| r.resets == 1 && r.events.len() == 44).await;
+    assert_eq!(*record.events, api.log(&thread).await);
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    let copied = Command::new("cp").arg("-a").arg(from.join(".")).arg(to).status();
+    assert!(copied.expect("cp is there").success());
 }
 
 #[tokio::test]
