@@ -7,7 +7,7 @@ use rethread_shared::{
     EventId, EventKind, RunId, ThreadId, WireError, event::Envelope, frame::Outcome,
     limits::APPENDS_QUEUED_MAX,
 };
-use tokio::sync::{Mutex, OwnedSemaphorePermit};
+use tokio::sync::Mutex;
 
 use super::{
     Bridge,
@@ -48,7 +48,6 @@ struct Queued {
     runs: Arc<Mutex<ThreadRuns>>,
     events: Vec<Ready>,
     appended: futures_util::future::BoxFuture<'static, Result<Vec<Appended>, LogError>>,
-    _room: OwnedSemaphorePermit,
 }
 
 impl Bridge {
@@ -77,6 +76,9 @@ impl Bridge {
                 Err((id, error)) => outcomes[place] = Some(refused(id, error)),
             }
         }
+        // For all at once: two publishes that each held a part would wait for each other.
+        let room = events.len().min(APPENDS_QUEUED_MAX) as u32;
+        let room = self.room.clone().acquire_many_owned(room).await.expect("never closed");
         let mut queued = Vec::with_capacity(threads.len());
         for (thread, events) in threads {
             queued.extend(self.queue(by, thread, events, &mut outcomes).await);
@@ -88,6 +90,7 @@ impl Bridge {
             for (place, outcome) in join_all(settled).await.into_iter().flatten() {
                 outcomes[place] = Some(outcome);
             }
+            drop(room);
             outcomes.into_iter().map(|outcome| outcome.expect("each event has one")).collect()
         }
     }
@@ -127,8 +130,6 @@ impl Bridge {
         events: Vec<Ready>,
         outcomes: &mut [Option<Outcome>],
     ) -> Option<Queued> {
-        let permits = events.len().min(APPENDS_QUEUED_MAX) as u32;
-        let room = self.room.clone().acquire_many_owned(permits).await.expect("never closed");
         let runs = self.runs.of(&thread);
         let mut held = runs.clone().lock_owned().await;
         let mut accepted = Vec::with_capacity(events.len());
@@ -156,7 +157,7 @@ impl Bridge {
             self.forget_live(&run);
         }
         drop(held);
-        Some(Queued { thread, runs, events: accepted, appended, _room: room })
+        Some(Queued { thread, runs, events: accepted, appended })
     }
 
     /// Waits until the events of one thread are durable, and tells who must know.
@@ -165,7 +166,7 @@ impl Bridge {
         queued: Queued,
         connection: Option<ConnectionId>,
     ) -> Vec<(usize, Outcome)> {
-        let Queued { thread, runs, events, appended, _room } = queued;
+        let Queued { thread, runs, events, appended } = queued;
         let appended = appended.await;
         if appended.is_err() || events.iter().any(|event| event.kind.changes_order()) {
             let mut held = runs.lock().await;

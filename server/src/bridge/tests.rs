@@ -341,3 +341,43 @@ fn strip_id(event: &str) -> String {
     let run = event.find(r#""run""#).unwrap();
     format!("{{{}", &event[run..])
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn publishes_to_many_threads_at_once_do_not_wait_for_each_other() {
+    const PUBLISHERS: u64 = 24;
+    const THREADS: usize = 16;
+    let world = Arc::new(World::new(SLOW).await);
+    let mut runs = Vec::new();
+    for n in 0..THREADS {
+        let thread: ThreadId = format!("thread_many{n}").parse().unwrap();
+        let new = NewThread {
+            thread: thread.clone(),
+            owner: "ann".into(),
+            title: None,
+            created_at: 0,
+            epoch: Epoch::generate([0; 4]),
+        };
+        world.bridge.log().create(new).await.unwrap();
+        let run = world.bridge.mint_run(&thread, &world.grant).await.unwrap();
+        world.publish(&[event(&run, 1, "agent_started", r#"{"agent":"x"}"#)]).await;
+        runs.push(run);
+    }
+    let publishers = (0..PUBLISHERS).map(|publisher| {
+        let (world, runs) = (world.clone(), runs.clone());
+        tokio::spawn(async move {
+            // Each in another order of threads, and together far more than the log queues.
+            let events: Vec<String> = (0..1_024)
+                .map(|n| &runs[(n * (publisher as usize + 1) + n / THREADS) % THREADS])
+                .map(|run| {
+                    format!(r#"{{"run":"{run}","type":"agent_thinking","data":{{"text":"t"}}}}"#)
+                })
+                .collect();
+            for _ in 0..4 {
+                assert!(world.publish(&events).await.iter().all(Result::is_ok));
+            }
+        })
+    });
+    for publisher in publishers.collect::<Vec<_>>() {
+        publisher.await.unwrap();
+    }
+}
