@@ -45,9 +45,10 @@ pub(crate) fn run(listen: SocketAddr) -> Result<()> {
             return Err(error);
         }
     };
-    println!("\nAsk about Rethread's own documents. Ctrl-C stops the demo.");
+    println!("\nAsk about Rethread's own documents, and kill the server while it answers: it is");
+    println!("started again (kill -9 {}). Ctrl-C stops the demo.", server.id());
     println!("The demo is ready: open {address}");
-    let result = watch(&stopped, &mut [("the server", &mut server), ("the agent", &mut agent)]);
+    let result = watch(&stopped, listen, &mut server, &address, &mut agent);
     println!("\nStopping");
     end(&mut agent);
     end(&mut server);
@@ -93,19 +94,39 @@ fn agent(address: &str) -> Result<Child> {
     agent.spawn().context("the agent could not be started")
 }
 
-/// Waits for Ctrl-C (fine), or for one of the processes to end (not fine).
-fn watch(stopped: &Receiver<()>, processes: &mut [(&str, &mut Child)]) -> Result<()> {
+/// Waits for Ctrl-C. What was killed is started again, for that is what the demo is about; what ends
+/// by itself has failed.
+fn watch(
+    stopped: &Receiver<()>,
+    listen: SocketAddr,
+    server: &mut Child,
+    address: &str,
+    agent: &mut Child,
+) -> Result<()> {
     loop {
         match stopped.recv_timeout(LOOK_EVERY) {
             Ok(()) | Err(RecvTimeoutError::Disconnected) => return Ok(()),
             Err(RecvTimeoutError::Timeout) => {}
         }
-        for (name, child) in &mut *processes {
-            if let Some(status) = child.try_wait()? {
-                bail!("{name} has ended ({status}); what it said stands above");
-            }
+        if was_killed("the server", server)? {
+            *server = self::server(listen)?.0;
+            println!("The server is back (kill -9 {} to try it again)", server.id());
+        }
+        if was_killed("the agent", agent)? {
+            *agent = self::agent(address)?;
+            println!("The agent is back");
         }
     }
+}
+
+/// True when a process was ended by a signal; an error when it ended by itself.
+fn was_killed(name: &str, process: &mut Child) -> Result<bool> {
+    let Some(status) = process.try_wait()? else { return Ok(false) };
+    if status.code().is_some() {
+        bail!("{name} has ended ({status}); what it said stands above");
+    }
+    println!("\n{name} was killed ({status}); starting it again");
+    Ok(true)
 }
 
 /// Stops a process: asks it, and ends it when it does not.

@@ -56,10 +56,11 @@ enum Chore {
     },
     /// Measure: durable events a second, deliveries a second, latency, memory a connection.
     ///
-    /// Everything after `--` goes to the load generator; `cargo xtask bench -- --help` lists it.
+    /// Arguments go to the load generator: `--quick`, `--full`, `--case NAME`;
+    /// `cargo xtask bench -- --help` lists them.
     Bench {
         /// For the load generator.
-        #[arg(last = true)]
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
     /// Check what the compiler does not: who knows whom, length of files, what documents must name.
