@@ -6,9 +6,9 @@ import { CopyButton } from "./Message";
 import { Over } from "./Notices";
 
 const QUESTIONS = [
-  "What happens to an answer when the server is killed in the middle of it?",
-  "How does a client notice that it has missed an event?",
-  "Which close codes tell a client not to come back?",
+  "What makes publishing an event again harmless?",
+  "What does a client do when there is a hole?",
+  "How do I publish an event with curl?",
 ];
 
 interface WelcomeProps {
