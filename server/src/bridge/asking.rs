@@ -13,13 +13,13 @@ use tokio::sync::mpsc;
 
 use super::{
     Bridge,
-    desk::{Bound, ConnectionId, Deadline, Granted, Mark, Note, Waiting},
+    desk::{ConnectionId, Deadline, Granted, Mark, Note, Waiting},
     own::Own,
     runs::{Origin, replay},
 };
 use crate::{
     auth::{Grant, Scope},
-    log::{RunRecord, ThreadInfo},
+    log::ThreadInfo,
     now,
 };
 
@@ -36,8 +36,7 @@ impl Bridge {
         self.thread(thread, grant)?;
         let run = RunId::generate(thread, now::unix_ms(), now::random());
         let runs = self.runs.of(thread);
-        let origin = Origin::Published { connected: false };
-        let remembered = runs.lock().await.register(&*self.log, thread, &run, origin)?;
+        let remembered = runs.lock().await.register(&*self.log, thread, &run, Origin::Published)?;
         remembered.await?;
         Ok(run)
     }
@@ -186,23 +185,7 @@ impl Bridge {
             }
             tracing::debug!(%thread, %run, %kind, seq, "run ended");
         } else if let Some(connection) = connection {
-            self.bind(run, connection);
-        }
-    }
-
-    /// A run's agent comes over this connection: losing the one is losing the other, also when the
-    /// server is restarted in between.
-    fn bind(&self, run: &RunId, connection: ConnectionId) {
-        match self.desk.bind(run, connection) {
-            Bound::Already => {}
-            Bound::Gone(deadline) => self.watch([deadline]),
-            Bound::New => match self.log.recall(run) {
-                Ok(Some(record)) if !record.connected => {
-                    drop(self.log.remember(RunRecord { connected: true, ..record }));
-                }
-                Ok(_) => {}
-                Err(error) => tracing::warn!(%run, %error, "the registry could not be read"),
-            },
+            self.watch(self.desk.bind(run, connection));
         }
     }
 
@@ -232,9 +215,9 @@ impl Bridge {
             let Ok(thread) = self.thread_of(run, grant) else { continue };
             let held = self.runs.of(&thread.thread);
             let mut held = held.lock().await;
-            let state = held.state(&*self.log, &thread.thread, run, true).await?;
-            if matches!(state, RunState::Running { .. }) {
-                self.bind(run, connection);
+            let known = held.known(&*self.log, &thread.thread, run).await?;
+            if matches!(known.state, RunState::Running { .. }) {
+                self.watch(self.desk.bind(run, connection));
             }
         }
         self.watch(self.desk.serve(connection, agent)?);

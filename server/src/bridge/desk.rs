@@ -99,17 +99,6 @@ pub struct Deadline {
     pub mark: Mark,
 }
 
-/// What came of binding a run to a connection.
-#[derive(Debug)]
-pub enum Bound {
-    /// It was bound to it before.
-    Already,
-    /// It is now.
-    New,
-    /// The connection has gone meanwhile.
-    Gone(Deadline),
-}
-
 /// What a deadline is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mark {
@@ -185,12 +174,13 @@ impl Desk {
         .with_retry_after_ms(10_000))
     }
 
-    /// A connection published in a run, or said that it still works on it.
-    pub fn bind(&self, run: &RunId, connection: ConnectionId) -> Bound {
+    /// A connection published in a run, or said that it still works on it. Gives a deadline when
+    /// the connection has gone meanwhile.
+    pub fn bind(&self, run: &RunId, connection: ConnectionId) -> Option<Deadline> {
         let mut books = self.books.lock();
         let before = match books.places.get(run) {
             Some(Place::With { connection: before }) if *before == connection => {
-                return Bound::Already;
+                return None;
             }
             Some(Place::With { connection: before } | Place::Offered { to: before, .. }) => {
                 Some(*before)
@@ -202,11 +192,11 @@ impl Desk {
         }
         books.waiting.retain(|waiting| waiting.work.run != *run);
         let Some(agent) = books.agents.get_mut(&connection) else {
-            return Bound::Gone(books.gone(run.clone()));
+            return Some(books.gone(run.clone()));
         };
         agent.runs.insert(run.clone());
         books.places.insert(run.clone(), Place::With { connection });
-        Bound::New
+        None
     }
 
     /// A run is over. Gives the connection that worked on it, to be told.

@@ -47,7 +47,7 @@ impl Bridge {
         if kind == EventKind::UserMessage {
             drop(held.register(log, thread, run, Origin::Asked { agent })?);
         }
-        if let Err(error) = held.state(log, thread, run, true).await?.apply(run, &kind, None) {
+        if let Err(error) = held.known(log, thread, run).await?.apply(log, &kind, None, false) {
             // Whoever looks for the end that is in the way finds it in the log.
             settle(log, thread).await?;
             return Err(error);
@@ -55,7 +55,7 @@ impl Bridge {
         held.queued.insert(id);
         let appended = log.append(thread, vec![body_of(event)]);
         if kind.is_end() {
-            self.forget_live(run);
+            held.ended(log, run);
         }
         Ok(Own::Queued(appended))
     }

@@ -154,7 +154,7 @@ impl Bridge {
         let records = accepted.iter().map(|event| event.record.clone()).collect();
         let appended = self.log.append(&thread, records);
         for run in ended {
-            self.forget_live(&run);
+            held.ended(&*self.log, &run);
         }
         drop(held);
         Some(Queued { thread, runs, events: accepted, appended })
@@ -202,19 +202,6 @@ impl Bridge {
             }
         }
     }
-
-    /// The registry's word that a run is live no longer. Not awaited: if it is lost, the log tells.
-    pub(super) fn forget_live(&self, run: &RunId) {
-        match self.log.recall(run) {
-            Ok(Some(mut record)) => {
-                record.live = false;
-                drop(self.log.remember(record));
-            }
-            // Registered in the queue just before: the log tells at the next start.
-            Ok(None) => {}
-            Err(error) => tracing::warn!(%run, %error, "the registry could not be read"),
-        }
-    }
 }
 
 /// Lets an event pass if it is a repetition, or if its run's order allows it.
@@ -233,8 +220,8 @@ async fn admit(
     {
         return Ok(());
     }
-    let state = runs.state(log, thread, &event.run, connected).await?;
-    let Err(error) = state.apply(&event.run, &event.kind, event.call_id.as_deref()) else {
+    let known = runs.known(log, thread, &event.run).await?;
+    let Err(error) = known.apply(log, &event.kind, event.call_id.as_deref(), connected) else {
         return Ok(());
     };
     // A repetition of what was in order in its time, such as a delta of a run that has since ended.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use rethread_shared::{WireError, order::RunState};
 
 use super::{Bridge, runs::replay};
+use crate::log::RunRecord;
 
 impl Bridge {
     /// Takes up what was going on when the server stopped: work that waits, agents that are away.
@@ -34,7 +35,9 @@ impl Bridge {
                     self.watch([self.desk.missing(&record.run)]);
                     away += 1;
                 }
-                RunState::Ended { .. } => self.forget_live(&record.run),
+                RunState::Ended { .. } => {
+                    drop(self.log.remember(RunRecord { live: false, ..record }));
+                }
                 RunState::New | RunState::Asked | RunState::Running { .. } => {}
             }
         }

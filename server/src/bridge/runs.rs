@@ -19,7 +19,7 @@ use rethread_shared::{
 };
 
 use crate::{
-    log::{Log, PageLimit, Record, RunRecord},
+    log::{Log, LogError, PageLimit, Record, RunRecord},
     now,
 };
 
@@ -33,7 +33,7 @@ pub(super) struct Runs {
 /// queued under this lock, so that the order of checks is the order of the log.
 #[derive(Debug, Default)]
 pub(super) struct ThreadRuns {
-    states: HashMap<RunId, RunState>,
+    known: HashMap<RunId, Known>,
     /// Events that change a run's state and are queued but not yet durable.
     pub(super) queued: HashSet<EventId>,
     /// An append failed: what is queued must be settled before the log tells a run's state.
@@ -53,11 +53,20 @@ impl Runs {
     }
 }
 
+/// A run as the bridge knows it: its state, which goes ahead of the log by what is queued, and what
+/// the registry remembers of it.
+#[derive(Debug)]
+pub(super) struct Known {
+    pub(super) state: RunState,
+    record: RunRecord,
+    is_remembered: bool,
+}
+
 /// How a run came to be.
 #[derive(Debug)]
 pub(super) enum Origin {
-    /// A publisher names it, over a connection or not.
-    Published { connected: bool },
+    /// A publisher names it.
+    Published,
     /// A person's message opens it; an agent is to be found, which comes over a connection.
     Asked { agent: Option<String> },
 }
@@ -66,71 +75,109 @@ pub(super) enum Origin {
 const ENDED_KEPT_MAX: usize = 64;
 
 impl ThreadRuns {
-    /// The run's state; loads it, or registers the run as new. `connected` says whether its agent
-    /// comes over a connection.
-    pub(super) async fn state(
+    /// The run; read from the log when it is not in memory. One that nobody has heard of is new.
+    pub(super) async fn known(
         &mut self,
         log: &dyn Log,
         thread: &ThreadId,
         run: &RunId,
-        connected: bool,
-    ) -> Result<&mut RunState, WireError> {
-        if !self.states.contains_key(run) {
+    ) -> Result<&mut Known, WireError> {
+        if !self.known.contains_key(run) {
             if self.unsettled {
                 settle(log, thread).await?;
                 self.unsettled = false;
             }
-            let state = match log.recall(run)? {
-                Some(record) => replay(log, &record).await?.0,
-                None => {
-                    drop(self.register(log, thread, run, Origin::Published { connected })?);
-                    RunState::New
+            let known = match log.recall(run)? {
+                Some(record) => {
+                    Known { state: replay(log, &record).await?.0, record, is_remembered: true }
                 }
+                None => Known::new(log, thread, run, Origin::Published)?,
             };
-            self.put(run, state);
+            self.put(known);
         }
-        Ok(self.states.get_mut(run).expect("it was just put there"))
+        Ok(self.known.get_mut(run).expect("it was just put there"))
     }
 
-    /// Remembers a run that has no events yet. Queued, not awaited: an append that is queued later
-    /// is not durable earlier.
+    /// Remembers a run that has no events yet.
     pub(super) fn register(
         &mut self,
         log: &dyn Log,
         thread: &ThreadId,
         run: &RunId,
         origin: Origin,
-    ) -> Result<impl Future<Output = Result<(), crate::log::LogError>> + use<>, WireError> {
-        let after = log.thread(thread)?.map_or(0, |info| info.head);
-        let (asked, agent, connected) = match origin {
-            Origin::Published { connected } => (false, None, connected),
-            Origin::Asked { agent } => (true, agent, true),
-        };
-        let record = RunRecord {
-            run: run.clone(),
-            thread: thread.clone(),
-            after,
-            created_at: now::unix_ms(),
-            asked,
-            agent,
-            connected,
-            live: true,
-        };
-        self.put(run, RunState::New);
-        Ok(log.remember(record))
+    ) -> Result<impl Future<Output = Result<(), LogError>> + use<>, WireError> {
+        let mut known = Known::new(log, thread, run, origin)?;
+        known.is_remembered = true;
+        let remembered = log.remember(known.record.clone());
+        self.put(known);
+        Ok(remembered)
     }
 
-    fn put(&mut self, run: &RunId, state: RunState) {
-        if self.states.len() >= ENDED_KEPT_MAX && self.queued.is_empty() {
-            self.states.retain(|_, state| !state.is_ended());
+    /// The run's end is queued: it is live no longer. Called after that, so that the registry never
+    /// takes a run for over whose end was lost. Not awaited: if it is lost itself, the log tells.
+    pub(super) fn ended(&mut self, log: &dyn Log, run: &RunId) {
+        if let Some(known) = self.known.get_mut(run) {
+            known.record.live = false;
+            drop(log.remember(known.record.clone()));
         }
-        self.states.insert(run.clone(), state);
+    }
+
+    fn put(&mut self, known: Known) {
+        if self.known.len() >= ENDED_KEPT_MAX && self.queued.is_empty() {
+            self.known.retain(|_, known| !known.state.is_ended());
+        }
+        self.known.insert(known.record.run.clone(), known);
     }
 
     /// Forgets what an append that failed had changed; it is read again from the log.
     pub(super) fn forget(&mut self) {
-        self.states.clear();
+        self.known.clear();
         self.unsettled = true;
+    }
+}
+
+impl Known {
+    fn new(
+        log: &dyn Log,
+        thread: &ThreadId,
+        run: &RunId,
+        origin: Origin,
+    ) -> Result<Self, WireError> {
+        let (asked, agent) = match origin {
+            Origin::Published => (false, None),
+            Origin::Asked { agent } => (true, agent),
+        };
+        let record = RunRecord {
+            run: run.clone(),
+            thread: thread.clone(),
+            after: log.thread(thread)?.map_or(0, |info| info.head),
+            created_at: now::unix_ms(),
+            asked,
+            agent,
+            connected: asked,
+            live: true,
+        };
+        Ok(Self { state: RunState::New, record, is_remembered: false })
+    }
+
+    /// Takes the next event, which is about to be queued. `connected` says that it came over a
+    /// connection: losing that is losing the run's agent, also when the server is restarted between.
+    ///
+    /// The registry is told before the event is queued, and so is durable no later.
+    pub(super) fn apply(
+        &mut self,
+        log: &dyn Log,
+        kind: &EventKind,
+        call_id: Option<&str>,
+        connected: bool,
+    ) -> Result<(), WireError> {
+        self.state.apply(&self.record.run, kind, call_id)?;
+        if !self.is_remembered || (connected && !self.record.connected) {
+            self.is_remembered = true;
+            self.record.connected |= connected;
+            drop(log.remember(self.record.clone()));
+        }
+        Ok(())
     }
 }
 

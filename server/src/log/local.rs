@@ -45,6 +45,17 @@ struct Inner {
 #[derive(Debug, Default)]
 struct Poison(Mutex<Option<String>>);
 
+/// A commit thread that panics has not kept its word: the log says so instead of seeming to close.
+struct PoisonsOnPanic(Arc<Poison>);
+
+impl Drop for PoisonsOnPanic {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            *self.0.0.lock() = Some("the commit thread panicked".to_owned());
+        }
+    }
+}
+
 /// A thread in use: what its row says, its head, and its tail while somebody follows.
 #[derive(Debug)]
 struct OpenThread {
@@ -77,7 +88,13 @@ impl LocalLog {
         let committer = Committer::new(engine.clone(), last_no, committed, poison.clone());
         let committer = std::thread::Builder::new()
             .name("rethread-commit".into())
-            .spawn(move || committer.run(&queue))
+            .spawn({
+                let poison = poison.clone();
+                move || {
+                    let _poisons = PoisonsOnPanic(poison);
+                    committer.run(&queue);
+                }
+            })
             .map_err(|error| LogError::Read(format!("no thread for group commit: {error}")))?;
         Ok(Self {
             inner: Arc::new(Inner {

@@ -120,8 +120,9 @@ impl Deliveries {
         let mut messages = Vec::new();
         let mut room = WRITE_BYTES_MAX;
         for slot in raised {
-            // Lowered before the feed is read: what comes later raises it again.
-            slot.raised.store(false, Ordering::Release);
+            // Lowered before the feed is read: what comes later raises it again. A swap, not a store:
+            // whoever found it raised until now has moved the head before, and that is seen here.
+            slot.raised.swap(false, Ordering::AcqRel);
             let Some(Some(subscription)) = self.feeds.get_mut(slot.place) else { continue };
             if !Arc::ptr_eq(&subscription.wake, &slot) {
                 continue;
