@@ -20,6 +20,7 @@ use crate::{
 
 struct World {
     engine: Arc<MemoryEngine>,
+    log: LocalLog,
     bridge: Arc<Bridge>,
     grant: Grant,
     thread: ThreadId,
@@ -59,17 +60,14 @@ impl World {
 
     fn over(engine: Arc<MemoryEngine>, patience: Patience, thread: ThreadId) -> Self {
         let log = LocalLog::open(engine.clone()).unwrap();
-        Self {
-            engine,
-            bridge: Bridge::new(Arc::new(log), patience),
-            grant: grant("ann", &[]),
-            thread,
-        }
+        let bridge = Bridge::new(Arc::new(log.clone()), patience);
+        Self { engine, log, bridge, grant: grant("ann", &[]), thread }
     }
 
     /// The same log under a new process.
     async fn restart(self, patience: Patience) -> Self {
-        let Self { engine, thread, .. } = self;
+        let Self { engine, log, thread, .. } = self;
+        log.close();
         let world = Self::over(engine, patience, thread);
         world.bridge.recover().await.unwrap();
         world
@@ -101,9 +99,13 @@ impl World {
     }
 
     async fn wait_for(&self, last: &str) {
-        while self.kinds().await.last().map(String::as_str) != Some(last) {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
+        let seen = async {
+            while self.kinds().await.last().map(String::as_str) != Some(last) {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        let waited = tokio::time::timeout(Duration::from_secs(20), seen).await;
+        assert!(waited.is_ok(), "waited for {last} at the log's end: {:?}", self.kinds().await);
     }
 
     fn agent(&self, id: u64) -> (ConnectionId, mpsc::Receiver<Note>) {
