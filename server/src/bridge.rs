@@ -17,7 +17,7 @@ pub mod resolve;
 pub mod runs;
 
 use std::{
-    sync::{Arc, Weak},
+    sync::{Arc, Weak, atomic::AtomicBool},
     time::Duration,
 };
 
@@ -57,6 +57,7 @@ pub struct Bridge {
     patience: Patience,
     /// Bounds the events that wait for the commit thread.
     room: Arc<Semaphore>,
+    stopping: AtomicBool,
     me: Weak<Self>,
 }
 
@@ -76,6 +77,7 @@ impl Bridge {
             desk: Desk::default(),
             patience,
             room: Arc::new(Semaphore::new(APPENDS_QUEUED_MAX)),
+            stopping: AtomicBool::new(false),
             me: me.clone(),
         })
     }

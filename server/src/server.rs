@@ -50,10 +50,11 @@ pub async fn run(
         connections: connections.clone(),
         heartbeat: config.heartbeat,
     };
-    let leaving = connections.leaving().clone();
+    let (leaving, stopping) = (connections.leaving().clone(), shared.bridge.clone());
     let signal = async move {
         shutdown.await;
         tracing::info!("stopping: telling the connections when to come back");
+        stopping.stop();
         leaving.cancel();
     };
     let serve = routes::serve(listener, shared, config.dev, signal);

@@ -105,18 +105,22 @@ impl Socket {
             let end = tokio::select! {
                 biased;
                 () = leaving.cancelled() => Err(End::Goodbye),
-                message = self.ws.next() => match message {
-                    Some(Ok(message)) => self.receive(message).await,
-                    Some(Err(_)) | None => Err(End::Gone),
-                },
-                answer = self.answers.next(), if !self.answers.is_empty() => self.write(answer).await,
-                Some(note) = self.notes.1.recv() => self.write(answers::note(note)).await,
-                () = self.deliveries.due() => Ok(()),
+                // Before the client's frames: however many come, deadlines are kept.
                 () = &mut timer => {
                     let end = self.on_time().await;
                     timer.as_mut().reset(self.deadline().0);
                     end
                 }
+                message = self.ws.next() => match message {
+                    Some(Ok(message)) => self.receive(message).await,
+                    Some(Err(_)) | None => Err(End::Gone),
+                },
+                answer = self.answers.next(), if !self.answers.is_empty() => self.write(answer).await,
+                Some(note) = self.notes.1.recv() => {
+                    self.shared.bridge.has_room();
+                    self.write(answers::note(note)).await
+                }
+                () = self.deliveries.due() => Ok(()),
             };
             if let Err(end) = end {
                 return end;
@@ -187,7 +191,10 @@ impl Socket {
         match code {
             ErrorCode::Unauthorized => return Err(End::Close(CloseCode::Unauthorized)),
             ErrorCode::TokenExpired => return Err(End::Close(CloseCode::TokenExpired)),
-            ErrorCode::BadFrame | ErrorCode::UnknownOp | ErrorCode::FrameTooLarge => {
+            ErrorCode::BadFrame
+            | ErrorCode::UnknownOp
+            | ErrorCode::FrameTooLarge
+            | ErrorCode::HelloRequired => {
                 self.bad_frames += 1;
             }
             _ => self.bad_frames = 0,

@@ -65,8 +65,9 @@ pub const PUBLISHES_IN_FLIGHT_MAX: usize = 64;
 /// connection keeps after a burst. More would save no more system calls: a socket takes about as
 /// much at once.
 pub const WRITE_BYTES_MAX: usize = 64 * 1024;
-/// A write that makes no progress for so long means a dead or hopeless reader. It is closed with
-/// `slow_reader`, comes back when it can, and continues from its position.
+/// What one write may take: [`WRITE_BYTES_MAX`] and a page more, so a reader below some 10 KB/s is
+/// taken for dead or hopeless. It is closed with `slow_reader`, comes back when it can, and continues
+/// from its position.
 pub const WRITE_STALL: Duration = Duration::from_secs(20);
 /// Bad frames in a row before a connection is closed with `protocol_error`: a client that speaks
 /// nonsense must not make the server answer nonsense for ever.

@@ -1,12 +1,12 @@
 //! Messages from people, the work they start, and how it ends.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering};
 
 use rethread_shared::{
     ErrorCode, EventKind, NewEvent, Payload, RunId, ThreadId, WireError,
     event::{AgentCancelled, AgentFailed, UserMessage},
     frame::{Cancelled, Message, Sent, Work},
-    limits::{MESSAGE_BYTES_MAX, NAME_BYTES_MAX},
+    limits::{MESSAGE_BYTES_MAX, NAME_BYTES_MAX, RUNS_WORKED_MAX},
     order::RunState,
 };
 use tokio::sync::mpsc;
@@ -14,12 +14,11 @@ use tokio::sync::mpsc;
 use super::{
     Bridge,
     desk::{ConnectionId, Deadline, Granted, Mark, Note, Waiting},
-    own::Own,
     runs::{Origin, replay},
 };
 use crate::{
     auth::{Grant, Scope},
-    log::ThreadInfo,
+    log::{Appended, ThreadInfo},
     now,
 };
 
@@ -77,14 +76,15 @@ impl Bridge {
         let bridge = self.clone();
         Ok(async move {
             let req = ask.req;
-            let seq = match queued {
-                Own::Known { seq } => {
-                    return Ok(Sent { req, run: bridge.run_at(&ask.thread, seq).await?, seq });
-                }
-                Own::Queued(appended) => bridge.settle_own(&ask.thread, id, appended).await?,
-            };
+            let Appended { seq, duplicate } = bridge.settle_own(id, queued).await?;
+            if duplicate {
+                return Ok(Sent { req, run: bridge.run_at(&ask.thread, seq).await?, seq });
+            }
             let message = Message { message_id, text: ask.text.clone(), by, seq };
-            bridge.ask(&thread, ask.agent, run.clone(), message);
+            // Whoever saw the message may have stopped its run already.
+            if bridge.is_asked(&ask.thread, &run).await? {
+                bridge.ask(&thread, ask.agent, run.clone(), message);
+            }
             bridge.entitle(&thread, &ask.text).await;
             Ok(Sent { req, run, seq })
         })
@@ -165,27 +165,15 @@ impl Bridge {
         }
     }
 
-    /// An event of a run is in the log: the desk must know who works on it, and when it is over.
-    pub(super) fn stored(
-        &self,
-        thread: &ThreadId,
-        run: &RunId,
-        kind: &EventKind,
-        seq: u64,
-        connection: Option<ConnectionId>,
-    ) {
-        if kind.is_end() {
-            let agent = self.desk.over(run);
-            if *kind == EventKind::AgentCancelled
-                && let Some(notes) = agent
-            {
-                // Full: the agent learns it from the refusal of its next event.
-                let note = Cancelled { req: None, run: run.clone(), seq };
-                let _ = notes.try_send(Note::Cancelled(note));
-            }
-            tracing::debug!(%thread, %run, %kind, seq, "run ended");
-        } else if let Some(connection) = connection {
-            self.watch(self.desk.bind(run, connection));
+    /// A run's end is in the log: nobody works on it any more, and its agent is told when it was
+    /// stopped.
+    pub(super) fn ended(&self, run: &RunId, kind: &EventKind, seq: u64) {
+        tracing::debug!(%run, %kind, seq, "run ended");
+        let agent = self.desk.over(run);
+        if *kind == EventKind::AgentCancelled
+            && let Some(notes) = agent
+        {
+            tell_cancelled(&notes, run, seq);
         }
     }
 
@@ -196,7 +184,7 @@ impl Bridge {
 
     /// A connection brought another token.
     pub fn regranted(&self, connection: ConnectionId, grant: &Grant) {
-        self.desk.regrant(connection, granted(grant));
+        self.desk.regrant(connection, granted(grant), grant.require(Scope::Serve).is_ok());
     }
 
     /// A connection offers to take work, and says which runs it still works on.
@@ -211,17 +199,41 @@ impl Bridge {
         grant: &Grant,
     ) -> Result<(), WireError> {
         grant.require(Scope::Serve)?;
+        if runs.len() > RUNS_WORKED_MAX {
+            return Err(WireError::new(
+                ErrorCode::BadFrame,
+                format!("{} runs are named, at most {RUNS_WORKED_MAX} are allowed", runs.len()),
+            ));
+        }
         for run in runs {
             let Ok(thread) = self.thread_of(run, grant) else { continue };
+            let Some(record) = self.log.recall(run)? else { continue };
             let held = self.runs.of(&thread.thread);
             let mut held = held.lock().await;
-            let known = held.known(&*self.log, &thread.thread, run).await?;
-            if matches!(known.state, RunState::Running { .. }) {
-                self.watch(self.desk.bind(run, connection));
+            match &held.known(&*self.log, &thread.thread, run).await?.state {
+                RunState::Running { .. } => self.watch(self.desk.bind(run, connection)),
+                RunState::Ended { by: EventKind::AgentCancelled } => {
+                    // It was stopped while its agent was away.
+                    let (_, steps) = replay(&*self.log, &record).await?;
+                    if let (Some(step), Some(notes)) = (steps.last(), self.desk.notes(connection)) {
+                        tell_cancelled(&notes, run, step.seq);
+                    }
+                }
+                _ => {}
             }
         }
         self.watch(self.desk.serve(connection, agent)?);
         Ok(())
+    }
+
+    /// A connection has taken a note, and so has room for another.
+    pub fn has_room(&self) {
+        self.watch(self.desk.has_room());
+    }
+
+    /// The server stops: agents lose their connections by its doing, not by theirs.
+    pub fn stop(&self) {
+        self.stopping.store(true, Ordering::Release);
     }
 
     /// A connection is gone, and with it, for a while or for ever, the agents behind it.
@@ -247,6 +259,16 @@ impl Bridge {
     }
 
     async fn expire(self: &Arc<Self>, deadline: &Deadline) {
+        if self.stopping.load(Ordering::Acquire) {
+            return;
+        }
+        // Work of a run that ended meanwhile is not handed out again.
+        if let Mark::Start(_) = deadline.mark
+            && let Ok(Some(record)) = self.log.recall(&deadline.run)
+            && matches!(self.is_asked(&record.thread, &deadline.run).await, Ok(false))
+        {
+            return;
+        }
         let (is_lost, more) = self.desk.expire(deadline);
         self.watch(more);
         if !is_lost {
@@ -265,6 +287,11 @@ impl Bridge {
             Err(error) => tracing::info!(run = %deadline.run, %error, "not ended as lost"),
         }
     }
+}
+
+fn tell_cancelled(notes: &mpsc::Sender<Note>, run: &RunId, seq: u64) {
+    // Full: the agent learns it from the refusal of its next event.
+    let _ = notes.try_send(Note::Cancelled(Cancelled { req: None, run: run.clone(), seq }));
 }
 
 fn check_message(ask: &rethread_shared::frame::Send) -> Result<(), WireError> {

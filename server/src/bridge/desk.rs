@@ -1,7 +1,7 @@
 //! The desk: which connection works on what. Hands waiting work to agents, and knows when a run's
 //! agent is gone. Pure bookkeeping under one lock; [`super::asking`] does what it says.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 
 use parking_lot::Mutex;
 use rethread_shared::{
@@ -85,8 +85,12 @@ pub struct Desk {
 #[derive(Debug, Default)]
 struct Books {
     agents: HashMap<ConnectionId, Agent>,
+    /// Those of `agents` that offered to take work: few among many browsers.
+    serving: BTreeSet<ConnectionId>,
     waiting: VecDeque<Waiting>,
     places: HashMap<RunId, Place>,
+    /// How many of `places` are offers.
+    offered: usize,
     clock: u64,
 }
 
@@ -115,11 +119,26 @@ impl Desk {
         self.books.lock().agents.insert(connection, agent);
     }
 
-    /// The connection brought another token.
-    pub fn regrant(&self, connection: ConnectionId, may: Granted) {
-        if let Some(agent) = self.books.lock().agents.get_mut(&connection) {
+    /// The connection brought another token. One that does not let it serve ends its offers.
+    pub fn regrant(&self, connection: ConnectionId, may: Granted, may_serve: bool) {
+        let mut books = self.books.lock();
+        if let Some(agent) = books.agents.get_mut(&connection) {
             agent.may = may;
+            if !may_serve {
+                agent.names.clear();
+                books.serving.remove(&connection);
+            }
         }
+    }
+
+    /// A connection has taken a note: there may be room for work that waits.
+    pub fn has_room(&self) -> Vec<Deadline> {
+        self.books.lock().hand_out()
+    }
+
+    /// How a connection is told things.
+    pub fn notes(&self, connection: ConnectionId) -> Option<mpsc::Sender<Note>> {
+        self.books.lock().agents.get(&connection).map(|agent| agent.notes.clone())
     }
 
     /// A connection offers to take work for an agent. Gives the deadlines of what it was handed.
@@ -145,6 +164,7 @@ impl Desk {
                 ));
             }
             agent.names.push(name.to_owned());
+            books.serving.insert(connection);
         }
         Ok(books.hand_out())
     }
@@ -164,9 +184,11 @@ impl Desk {
     /// # Errors
     /// `slow_down`.
     pub fn require_room(&self) -> Result<(), WireError> {
-        if self.books.lock().waiting.len() < WORK_WAITING_MAX {
+        let books = self.books.lock();
+        if books.waiting.len() + books.offered < WORK_WAITING_MAX {
             return Ok(());
         }
+        drop(books);
         Err(WireError::new(
             ErrorCode::SlowDown,
             format!("{WORK_WAITING_MAX} messages wait for an agent; is one serving?"),
@@ -174,8 +196,9 @@ impl Desk {
         .with_retry_after_ms(10_000))
     }
 
-    /// A connection published in a run, or said that it still works on it. Gives a deadline when
-    /// the connection has gone meanwhile.
+    /// A connection publishes in a run, or says that it still works on it. Gives a deadline when the
+    /// connection has gone meanwhile. What an older connection still had to say does not take a run
+    /// from a newer one.
     pub fn bind(&self, run: &RunId, connection: ConnectionId) -> Option<Deadline> {
         let mut books = self.books.lock();
         let before = match books.places.get(run) {
@@ -187,6 +210,9 @@ impl Desk {
             }
             Some(Place::Gone { .. }) | None => None,
         };
+        if before.is_some_and(|before| before > connection && books.agents.contains_key(&before)) {
+            return None;
+        }
         if let Some(agent) = before.and_then(|before| books.agents.get_mut(&before)) {
             agent.runs.remove(run);
         }
@@ -195,8 +221,16 @@ impl Desk {
             return Some(books.gone(run.clone()));
         };
         agent.runs.insert(run.clone());
-        books.places.insert(run.clone(), Place::With { connection });
+        books.place(run.clone(), Place::With { connection });
         None
+    }
+
+    /// A run goes on over HTTP: it has no connection whose loss could end it.
+    pub fn goes_on(&self, run: &RunId) {
+        let mut books = self.books.lock();
+        if matches!(books.places.get(run), Some(Place::Gone { .. })) {
+            books.unplace(run);
+        }
     }
 
     /// A run is over. Gives the connection that worked on it, to be told.
@@ -204,7 +238,7 @@ impl Desk {
         let mut books = self.books.lock();
         books.waiting.retain(|waiting| waiting.work.run != *run);
         let (Place::Offered { to: connection, .. } | Place::With { connection }) =
-            books.places.remove(run)?
+            books.unplace(run)?
         else {
             return None;
         };
@@ -223,9 +257,10 @@ impl Desk {
     pub fn close(&self, connection: ConnectionId) -> Vec<Deadline> {
         let mut books = self.books.lock();
         let Some(agent) = books.agents.remove(&connection) else { return Vec::new() };
+        books.serving.remove(&connection);
         let mut deadlines = Vec::new();
         for run in agent.runs {
-            match books.places.remove(&run) {
+            match books.unplace(&run) {
                 Some(Place::Offered { waiting, .. }) => books.waiting.push_front(*waiting),
                 _ => deadlines.push(books.gone(run)),
             }
@@ -240,12 +275,11 @@ impl Desk {
         let mut books = self.books.lock();
         match (books.places.get(&deadline.run), deadline.mark) {
             (Some(Place::Gone { since }), Mark::Return(mark)) if *since == mark => {
-                books.places.remove(&deadline.run);
+                books.unplace(&deadline.run);
                 (true, Vec::new())
             }
             (Some(Place::Offered { to, .. }), Mark::Start(mark)) if *to == mark => {
-                let Some(Place::Offered { to, mut waiting }) = books.places.remove(&deadline.run)
-                else {
+                let Some(Place::Offered { to, mut waiting }) = books.unplace(&deadline.run) else {
                     unreachable!("it was just seen");
                 };
                 if let Some(agent) = books.agents.get_mut(&to) {
@@ -263,13 +297,29 @@ impl Desk {
 impl Books {
     fn gone(&mut self, run: RunId) -> Deadline {
         self.clock += 1;
-        self.places.insert(run.clone(), Place::Gone { since: self.clock });
+        self.place(run.clone(), Place::Gone { since: self.clock });
         Deadline { run, mark: Mark::Return(self.clock) }
+    }
+
+    fn place(&mut self, run: RunId, place: Place) {
+        self.offered += usize::from(matches!(place, Place::Offered { .. }));
+        if let Some(Place::Offered { .. }) = self.places.insert(run, place) {
+            self.offered -= 1;
+        }
+    }
+
+    fn unplace(&mut self, run: &RunId) -> Option<Place> {
+        let place = self.places.remove(run);
+        self.offered -= usize::from(matches!(place, Some(Place::Offered { .. })));
+        place
     }
 
     /// Hands waiting work to connections that serve its agent, the least busy first.
     fn hand_out(&mut self) -> Vec<Deadline> {
         let mut deadlines = Vec::new();
+        if self.serving.is_empty() || self.waiting.is_empty() {
+            return deadlines;
+        }
         let mut kept = VecDeque::new();
         while let Some(waiting) = self.waiting.pop_front() {
             let Some((to, name)) = self.taker(&waiting) else {
@@ -284,7 +334,7 @@ impl Books {
                 continue;
             }
             agent.runs.insert(run.clone());
-            self.places.insert(run.clone(), Place::Offered { to, waiting: Box::new(waiting) });
+            self.place(run.clone(), Place::Offered { to, waiting: Box::new(waiting) });
             deadlines.push(Deadline { run, mark: Mark::Start(to) });
         }
         self.waiting = kept;
@@ -292,8 +342,9 @@ impl Books {
     }
 
     fn taker(&self, waiting: &Waiting) -> Option<(ConnectionId, String)> {
-        self.agents
+        self.serving
             .iter()
+            .filter_map(|id| self.agents.get_key_value(id))
             .filter(|(_, agent)| agent.may.covers(waiting) && agent.notes.capacity() > 0)
             .filter_map(|(id, agent)| {
                 let name = match &waiting.agent {

@@ -6,12 +6,14 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use rethread_shared::{
     ErrorCode, EventId, EventKind, NewEvent, Payload, RunId, ThreadId, WireError, event::Envelope,
-    frame::Message, limits::PAGE_BYTES_MAX,
+    frame::Message, limits::PAGE_BYTES_MAX, order::RunState,
 };
+
+use tokio::sync::Mutex;
 
 use super::{
     Bridge,
-    runs::{Origin, settle},
+    runs::{Origin, ThreadRuns, settle},
 };
 use crate::{
     log::{Appended, LogError, NewRecord, PageLimit, RunRecord},
@@ -22,8 +24,11 @@ use crate::{
 pub(super) enum Own {
     /// It was stored before.
     Known { seq: u64 },
-    /// It has its place in the queue.
-    Queued(BoxFuture<'static, Result<Vec<Appended>, LogError>>),
+    /// It has its place in the queue of a thread, whose runs are held in memory until it is settled.
+    Queued {
+        runs: Arc<Mutex<ThreadRuns>>,
+        appended: BoxFuture<'static, Result<Vec<Appended>, LogError>>,
+    },
 }
 
 impl Bridge {
@@ -57,24 +62,30 @@ impl Bridge {
         if kind.is_end() {
             held.ended(log, run);
         }
-        Ok(Own::Queued(appended))
+        drop(held);
+        Ok(Own::Queued { runs, appended })
     }
 
     /// Waits until an event of the server's own is durable; gives its place.
-    pub(super) async fn settle_own(
-        &self,
-        thread: &ThreadId,
-        id: EventId,
-        appended: BoxFuture<'static, Result<Vec<Appended>, LogError>>,
-    ) -> Result<u64, WireError> {
+    pub(super) async fn settle_own(&self, id: EventId, own: Own) -> Result<Appended, WireError> {
+        let (runs, appended) = match own {
+            Own::Known { seq } => return Ok(Appended { seq, duplicate: true }),
+            Own::Queued { runs, appended } => (runs, appended),
+        };
         let appended = appended.await;
-        let runs = self.runs.of(thread);
         let mut held = runs.lock().await;
         held.queued.remove(&id);
         if appended.is_err() {
             held.forget();
         }
-        Ok(appended?[0].seq)
+        Ok(appended?[0])
+    }
+
+    /// True while a run waits for its agent.
+    pub(super) async fn is_asked(&self, thread: &ThreadId, run: &RunId) -> Result<bool, WireError> {
+        let runs = self.runs.of(thread);
+        let mut held = runs.lock().await;
+        Ok(held.known(&*self.log, thread, run).await?.state == RunState::Asked)
     }
 
     /// Appends an event of the server's own that ends a run.
@@ -88,11 +99,9 @@ impl Bridge {
         let id = EventId::generate(now, now::random());
         let kind = payload.kind();
         let event = NewEvent { id, run: run.clone(), at: Some(now), payload };
-        let seq = match self.queue_own(thread, run, &event, None).await? {
-            Own::Known { seq } => seq,
-            Own::Queued(appended) => self.settle_own(thread, id, appended).await?,
-        };
-        self.stored(thread, run, &kind, seq, None);
+        let own = self.queue_own(thread, run, &event, None).await?;
+        let seq = self.settle_own(id, own).await?.seq;
+        self.ended(run, &kind, seq);
         Ok(seq)
     }
 

@@ -5,7 +5,7 @@ use std::{future::Future, sync::Arc};
 use futures_util::future::join_all;
 use rethread_shared::{
     EventId, EventKind, RunId, ThreadId, WireError, event::Envelope, frame::Outcome,
-    limits::APPENDS_QUEUED_MAX,
+    limits::APPENDS_QUEUED_MAX, order::RunState,
 };
 use tokio::sync::Mutex;
 
@@ -84,9 +84,8 @@ impl Bridge {
             queued.extend(self.queue(by, thread, events, &mut outcomes).await);
         }
         let bridge = self.clone();
-        let connection = by.connection;
         async move {
-            let settled = queued.into_iter().map(|queued| bridge.settle(queued, connection));
+            let settled = queued.into_iter().map(|queued| bridge.settle(queued));
             for (place, outcome) in join_all(settled).await.into_iter().flatten() {
                 outcomes[place] = Some(outcome);
             }
@@ -136,11 +135,11 @@ impl Bridge {
         let mut ended: Vec<RunId> = Vec::new();
         for event in events {
             match admit(&*self.log, &mut held, &thread, &event, by.connection.is_some()).await {
-                Ok(()) => {
+                Ok(is_new) => {
                     if event.kind.changes_order() {
                         held.queued.insert(event.record.id);
                     }
-                    if event.kind.is_end() {
+                    if is_new && event.kind.is_end() {
                         ended.push(event.run.clone());
                     }
                     accepted.push(event);
@@ -151,6 +150,7 @@ impl Bridge {
         if accepted.is_empty() {
             return None;
         }
+        self.claim(by, &thread, &mut held, &accepted).await;
         let records = accepted.iter().map(|event| event.record.clone()).collect();
         let appended = self.log.append(&thread, records);
         for run in ended {
@@ -160,12 +160,31 @@ impl Bridge {
         Some(Queued { thread, runs, events: accepted, appended })
     }
 
+    /// The runs that go on are with this connection; a repetition shows that as well as news does.
+    /// Said under the thread's lock, and so before anybody can say that the run is over.
+    async fn claim(
+        &self,
+        by: Publisher<'_>,
+        thread: &ThreadId,
+        held: &mut ThreadRuns,
+        events: &[Ready],
+    ) {
+        let mut last: Option<&RunId> = None;
+        for Ready { run, .. } in events {
+            if last.replace(run) == Some(run) {
+                continue;
+            }
+            let Ok(known) = held.known(&*self.log, thread, run).await else { continue };
+            match by.connection {
+                _ if !matches!(known.state, RunState::Running { .. }) => {}
+                Some(connection) => self.watch(self.desk.bind(run, connection)),
+                None => self.desk.goes_on(run),
+            }
+        }
+    }
+
     /// Waits until the events of one thread are durable, and tells who must know.
-    async fn settle(
-        self: &Arc<Self>,
-        queued: Queued,
-        connection: Option<ConnectionId>,
-    ) -> Vec<(usize, Outcome)> {
+    async fn settle(self: &Arc<Self>, queued: Queued) -> Vec<(usize, Outcome)> {
         let Queued { thread, runs, events, appended } = queued;
         let appended = appended.await;
         if appended.is_err() || events.iter().any(|event| event.kind.changes_order()) {
@@ -184,13 +203,9 @@ impl Bridge {
                 events.iter().map(refuse).collect()
             }
             Ok(appended) => {
-                let mut last_run: Option<&RunId> = None;
                 for (event, stored) in events.iter().zip(&appended) {
-                    if !stored.duplicate
-                        && (event.kind.changes_order() || last_run != Some(&event.run))
-                    {
-                        last_run = Some(&event.run);
-                        self.stored(&thread, &event.run, &event.kind, stored.seq, connection);
+                    if event.kind.is_end() && !stored.duplicate {
+                        self.ended(&event.run, &event.kind, stored.seq);
                     }
                 }
                 let outcome = |(event, stored): (&Ready, &Appended)| {
@@ -204,32 +219,32 @@ impl Bridge {
     }
 }
 
-/// Lets an event pass if it is a repetition, or if its run's order allows it.
+/// Lets an event pass if it is a repetition, or if its run's order allows it. True when it is new.
 async fn admit(
     log: &dyn Log,
     runs: &mut ThreadRuns,
     thread: &ThreadId,
     event: &Ready,
     connected: bool,
-) -> Result<(), WireError> {
+) -> Result<bool, WireError> {
     // A repetition must not move the run's state again, though the order may seem to allow it. The
     // log answers it with its first place.
     if event.kind.changes_order()
         && let Some(id) = event.given
         && (runs.queued.contains(&id) || log.find(thread, id)?.is_some())
     {
-        return Ok(());
+        return Ok(false);
     }
     let known = runs.known(log, thread, &event.run).await?;
     let Err(error) = known.apply(log, &event.kind, event.call_id.as_deref(), connected) else {
-        return Ok(());
+        return Ok(true);
     };
     // A repetition of what was in order in its time, such as a delta of a run that has since ended.
     // It may still be queued, from a connection that broke: wait for that.
     if let Some(id) = event.given {
         settle(log, thread).await?;
         if log.find(thread, id)?.is_some() {
-            return Ok(());
+            return Ok(false);
         }
     }
     Err(error)

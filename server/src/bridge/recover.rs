@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use rethread_shared::{WireError, order::RunState};
+use rethread_shared::{WireError, limits::REGISTRY_TTL, order::RunState};
 
 use super::{Bridge, runs::replay};
-use crate::log::RunRecord;
+use crate::{log::RunRecord, now};
 
 impl Bridge {
     /// Takes up what was going on when the server stopped: work that waits, agents that are away.
@@ -13,6 +13,7 @@ impl Bridge {
     /// # Errors
     /// `log_unavailable`.
     pub async fn recover(self: &Arc<Self>) -> Result<(), WireError> {
+        let ttl = REGISTRY_TTL.as_millis() as u64;
         let (mut waiting, mut away) = (0, 0);
         for record in self.log.live_runs().await? {
             let (state, steps) = replay(&*self.log, &record).await?;
@@ -36,6 +37,10 @@ impl Bridge {
                     away += 1;
                 }
                 RunState::Ended { .. } => {
+                    drop(self.log.remember(RunRecord { live: false, ..record }));
+                }
+                RunState::New if now::unix_ms() > record.created_at + ttl => {
+                    // Minted, and never used.
                     drop(self.log.remember(RunRecord { live: false, ..record }));
                 }
                 RunState::New | RunState::Asked | RunState::Running { .. } => {}

@@ -124,7 +124,7 @@ impl ThreadRuns {
 
     fn put(&mut self, known: Known) {
         if self.known.len() >= ENDED_KEPT_MAX && self.queued.is_empty() {
-            self.known.retain(|_, known| !known.state.is_ended());
+            self.known.retain(|_, known| known.is_remembered && !known.state.is_ended());
         }
         self.known.insert(known.record.run.clone(), known);
     }

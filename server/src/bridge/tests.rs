@@ -344,6 +344,70 @@ fn strip_id(event: &str) -> String {
     format!("{{{}", &event[run..])
 }
 
+#[tokio::test]
+async fn work_beyond_what_a_connection_holds_follows_when_it_has_room() {
+    let world = World::new(SLOW).await;
+    for n in 1..=20 {
+        world.send(n).await;
+    }
+    let (agent, mut notes) = world.agent(1);
+    world.bridge.serve(agent, "docs", &[], &world.grant).await.unwrap();
+    let mut runs = std::collections::BTreeSet::new();
+    for _ in 1..=20 {
+        let Ok(Note::Work(work)) = notes.try_recv() else { panic!("after {}", runs.len()) };
+        runs.insert(work.run);
+        // As a socket does when it has taken a note.
+        world.bridge.has_room();
+    }
+    assert_eq!(runs.len(), 20, "each once");
+}
+
+#[tokio::test]
+async fn what_an_older_connection_still_says_takes_no_run_from_a_newer_one() {
+    let world = World::new(QUICK).await;
+    let run = world.bridge.mint_run(&world.thread, &world.grant).await.unwrap();
+    let events = whole_run(&run);
+    let (old, _old_notes) = world.agent(1);
+    world.publish_over(Some(old), &events[..1]).await;
+    let (new, _new_notes) = world.agent(2);
+    // The newer connection repeats what the older one published; the older one speaks once more.
+    assert_eq!(world.publish_over(Some(new), &events[..1]).await, [Ok((1, true))]);
+    world.publish_over(Some(old), &events[1..2]).await;
+    world.bridge.disconnected(old);
+    tokio::time::sleep(QUICK.grace * 3).await;
+    assert_eq!(world.publish_over(Some(new), &events[2..3]).await, [Ok((3, false))]);
+}
+
+#[tokio::test]
+async fn an_agent_that_was_away_is_told_what_was_stopped_and_gets_no_old_work() {
+    let world = World::new(QUICK).await;
+    let (idle, mut idle_notes) = world.agent(1);
+    world.bridge.serve(idle, "docs", &[], &world.grant).await.unwrap();
+    let sent = world.send(1).await;
+    assert!(matches!(idle_notes.recv().await, Some(Note::Work(_))));
+    world.bridge.cancel(&sent.run, None, &world.grant).await.unwrap();
+    assert!(matches!(idle_notes.recv().await, Some(Note::Cancelled(_))));
+    tokio::time::sleep(QUICK.start * 3).await;
+    assert!(idle_notes.try_recv().is_err(), "it is not handed out again");
+    let (back, mut notes) = world.agent(2);
+    let runs = std::slice::from_ref(&sent.run);
+    world.bridge.serve(back, "docs", runs, &world.grant).await.unwrap();
+    let Some(Note::Cancelled(note)) = notes.recv().await else { panic!("cancelled") };
+    assert_eq!((&note.run, note.seq), (&sent.run, 2));
+}
+
+#[tokio::test]
+async fn a_token_that_may_not_serve_any_more_gets_no_more_work() {
+    let world = World::new(SLOW).await;
+    let (agent, mut notes) = world.agent(1);
+    world.bridge.serve(agent, "docs", &[], &world.grant).await.unwrap();
+    let keys = Keys::from_secret("a secret for tests, long enough for HS256");
+    let less = keys.mint("ann", "subscribe", vec![], Duration::from_secs(60));
+    world.bridge.regranted(agent, &keys.check(&less).unwrap());
+    world.send(1).await;
+    assert!(notes.try_recv().is_err());
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn publishes_to_many_threads_at_once_do_not_wait_for_each_other() {
     const PUBLISHERS: u64 = 24;

@@ -149,6 +149,9 @@ impl Committer {
     }
 
     fn stage(&mut self, job: Job, staged: &mut Staged) {
+        if let Some(reason) = self.poison.0.lock().clone() {
+            return refuse(job, &LogError::Poisoned(reason));
+        }
         match job {
             Job::Create { new, answer } => {
                 let known = staged.created.contains_key(&new.thread);
@@ -194,7 +197,10 @@ impl Committer {
                     let _ = answer.send(done.map(|()| appended));
                 })),
                 Err(error) => {
-                    let _ = answer.send(Err(error.into()));
+                    // What was queued behind these events counts on them.
+                    let reason = format!("an id could not be looked up: {error}");
+                    *self.poison.0.lock() = Some(reason.clone());
+                    let _ = answer.send(Err(LogError::Poisoned(reason)));
                 }
             },
         }

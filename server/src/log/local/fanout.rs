@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use rethread_shared::limits::{PAGE_BYTES_MAX, PAGE_EVENTS_MAX};
 use tokio::sync::mpsc;
 
 use super::OpenThread;
@@ -24,9 +25,49 @@ pub(super) fn spawn() -> mpsc::Sender<Vec<Committed>> {
         while let Some(group) = groups.recv().await {
             for Committed { thread, records } in group {
                 let Some(tail) = thread.tail.lock().upgrade() else { continue };
-                tail.push(Frame::new(&thread.thread, thread.epoch, &records));
+                for records in pieces(&records) {
+                    tail.push(Frame::new(&thread.thread, thread.epoch, records));
+                }
             }
         }
     });
     sender
+}
+
+/// One thread's part of a group in frames of a page's size: a larger one would take a slow reader
+/// longer than a write may take, every time again.
+fn pieces(mut records: &[Record]) -> impl Iterator<Item = &[Record]> {
+    std::iter::from_fn(move || {
+        let mut bytes = 0;
+        let fits = records.iter().take(PAGE_EVENTS_MAX).take_while(|record| {
+            bytes += record.body.len();
+            bytes <= PAGE_BYTES_MAX
+        });
+        let (piece, rest) = records.split_at(fits.count().max(1).min(records.len()));
+        records = rest;
+        (!piece.is_empty()).then_some(piece)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_is_cut_into_pieces_of_a_page_and_loses_nothing() {
+        let sizes = [10, PAGE_BYTES_MAX, 3, PAGE_BYTES_MAX * 2, 5, 6];
+        let records: Vec<_> = sizes
+            .iter()
+            .zip(1..)
+            .map(|(size, seq)| Record { seq, body: vec![b'x'; *size].into() })
+            .collect();
+        let cut: Vec<Vec<u64>> =
+            pieces(&records).map(|piece| piece.iter().map(|record| record.seq).collect()).collect();
+        assert_eq!(cut, [vec![1], vec![2], vec![3], vec![4], vec![5, 6]]);
+        assert_eq!(pieces(&[]).count(), 0);
+        let many: Vec<_> = (1..=PAGE_EVENTS_MAX as u64 + 1)
+            .map(|seq| Record { seq, body: bytes::Bytes::from_static(b"x") })
+            .collect();
+        assert_eq!(pieces(&many).map(<[Record]>::len).collect::<Vec<_>>(), [PAGE_EVENTS_MAX, 1]);
+    }
 }
