@@ -174,6 +174,11 @@ impl Inlet {
         Arc::ptr_eq(&self.line, line)
     }
 
+    /// True when nobody can take a delivery any more.
+    pub(super) fn is_left(&self) -> bool {
+        self.deliveries.is_closed()
+    }
+
     /// Ends the subscription, saying why.
     pub(super) fn end(self, error: Error) {
         self.line.error.set(error).ok();
