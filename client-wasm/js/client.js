@@ -19,6 +19,7 @@ export class Client {
   #status = { state: "connecting", attempt: 1 };
   #handlers = new Handlers();
   #threads = new Map();
+  #dials = 0;
   /** Threads that are followed and do not yet have what happened before this connection. */
   #behind = new Set();
   #replayed = 0;
@@ -64,7 +65,10 @@ export class Client {
   }
 
   close() {
+    if (this.#status.state === "closed") return;
     this.#do((driver) => driver.page("close"));
+    // Within a handler the driver says so later, and nothing is to be heard until then.
+    this.#changed(statusOf("closed", 0, 0, fromWire({ code: "closed" })));
   }
 
   /** Says something to the driver; what comes of it comes back through the sink. */
@@ -83,15 +87,19 @@ export class Client {
         this.#changed(statusOf(state, failed, waitMs, state === "closed" ? fromWire(why) : why)),
       subscribed: (id, epoch, seq) => thread(id)?._subscribed(epoch, seq),
       events: (id, events, epoch, first, last, replayed) => {
-        if (replayed) this.#replayed += events.length;
         thread(id)?._events(events, { first, last, epoch, replayed });
+        if (!replayed) return;
+        this.#replayed += events.length;
+        this.#online(true);
       },
       caughtUp: (id) => this.#caughtUp(id),
-      reset: (id, epoch, reason) => thread(id)?._reset(epoch, reason),
-      refused: (id, error) => {
-        thread(id)?._refused(fromWire(error));
-        this.#caughtUp(id);
+      reset: (id, epoch, reason) => {
+        if (!thread(id)) return;
+        this.#behind.add(id);
+        this.#online();
+        thread(id)?._reset(epoch, reason);
       },
+      refused: (id, error) => this.#refused(thread(id), fromWire(error)),
       done: (command, run, seq) => this.#settle(command)?.resolve({ run, seq }),
       failed: (command, error) => this.#settle(command)?.reject(fromWire(error)),
       warn: (error) => console.warn("Rethread:", fromWire(error)),
@@ -101,20 +109,24 @@ export class Client {
   /** Brings the token for a dial. */
   async #dial(wantsNew) {
     const token = this.#token;
+    const dial = ++this.#dials;
+    // What comes after the next dial is not for that one.
+    const open = (brought, forGood) =>
+      dial === this.#dials && this.#do((driver) => driver.open(brought, forGood));
     if (typeof token === "string") {
       // Not within the driver's call: it is told when it listens again.
       await undefined;
-      this.#do((driver) => driver.open(wantsNew ? undefined : token, wantsNew));
+      open(wantsNew ? undefined : token, wantsNew);
       return;
     }
     try {
-      const brought = await token();
+      const brought = await token({ refused: wantsNew });
       if (typeof brought !== "string") throw new TypeError("the token function brought no string");
-      this.#do((driver) => driver.open(brought, false));
+      open(brought, false);
     } catch (cause) {
       const message = "there was no token; the function will be called again";
       console.warn("Rethread:", new RethreadError("token_failed", message, { cause }));
-      this.#do((driver) => driver.open(undefined, false));
+      open(undefined, false);
     }
   }
 
@@ -163,9 +175,16 @@ export class Client {
     try {
       this.#do((driver) => driver.follow(thread.id, ...after));
     } catch (error) {
-      thread._refused(error);
-      this.#caughtUp(thread.id);
+      this.#refused(thread, error);
     }
+  }
+
+  /** A refused thread is of no more use: who asks for it again gets a new one. */
+  #refused(thread, error) {
+    if (!thread) return;
+    this.#threads.delete(thread.id);
+    this.#caughtUp(thread.id);
+    thread._refused(error);
   }
 
   #leave(thread, wasFollowing) {
@@ -180,15 +199,16 @@ export class Client {
   }
 
   /** Says how the threads fare while the connection is up. */
-  #online() {
+  #online(hasMore) {
     if (this.#status.state !== "online") return;
     const caughtUp = this.#behind.size === 0;
-    if (caughtUp !== this.#status.caughtUp) {
+    if (hasMore || caughtUp !== this.#status.caughtUp) {
       this.#set({ state: "online", caughtUp, replayed: this.#replayed });
     }
   }
 
   #changed(status) {
+    if (this.#status.state === "closed") return;
     if (status.state === "online") {
       this.#replayed = 0;
       status = { ...status, caughtUp: this.#behind.size === 0, replayed: 0 };

@@ -30,7 +30,7 @@ export function connect(options: ConnectOptions): Promise<Client>;
 export interface ConnectOptions {
   /**
    * Where the server is: `https://host`, `http://host`, `wss://host` or `ws://host`, with or without
-   * a path in front of `/v1/ws`. Default: where the page came from.
+   * a path in front of `/v1/ws`, and with or without that. Default: where the page came from.
    */
   url?: string | URL;
   /**
@@ -38,13 +38,22 @@ export interface ConnectOptions {
    * is called for every connection, and again when the server says that a token has expired, so a
    * page may stay open for days. When it throws, the client tries again later.
    */
-  token: string | (() => string | Promise<string>);
+  token: string | ((wish: TokenWish) => string | Promise<string>);
   /**
    * Where the WebAssembly comes from, for pages that cannot fetch it from beside the package's
    * JavaScript: its address, an answer of `fetch`, its bytes, or a compiled module. Counts for the
    * page's first `connect` only.
    */
   wasm?: string | URL | Request | Response | Promise<Response> | BufferSource | WebAssembly.Module;
+}
+
+/** What a token function is told. */
+export interface TokenWish {
+  /**
+   * True when the server has refused the last token, as expired or otherwise: bring a new one, not
+   * one from a cache.
+   */
+  refused: boolean;
 }
 
 /** A connection to a server; one serves a whole page. */
@@ -58,7 +67,8 @@ export interface Client {
    */
   on(type: "status", handler: (status: Status) => void): () => void;
   /**
-   * The conversation with this id; the same object for the same id until that is closed. Nothing is
+   * The conversation with this id; the same object for the same id until that is closed, or refused
+   * by the server ({@link ThreadHandlers.error}): then this makes a new one, which tries again. Nothing is
    * asked of the server until a handler is attached, or something is sent.
    *
    * @param options count for the call that makes the object.
@@ -67,8 +77,9 @@ export interface Client {
    */
   thread(id: string, options?: ThreadOptions): Thread;
   /**
-   * Closes the connection for good. Iterators end, and promises that wait for the server are
-   * rejected with `closed`. Calling it again does nothing.
+   * Closes the connection for good. From then on no handler is called, also when this is called
+   * from within one. Iterators end, and promises that wait for the server are rejected with `closed`.
+   * Calling it again does nothing.
    */
   close(): void;
 }
@@ -128,20 +139,29 @@ export interface Thread {
    * this thread until the loop has caught up; nothing is lost, and handlers on the same thread wait
    * with it. So leave a loop (`break`) that is no longer wanted.
    *
-   * @throws {@link RethreadError} from the loop: `reset` (what the loop has seen of the thread is
-   *   void: begin again), the code of {@link ThreadHandlers.error}, or of the connection's end.
+   * After a reset ({@link ThreadHandlers.reset}) the loop ends with the error `reset`: what it has
+   * seen is void. The log is then kept for it from its first event: begin a new loop over `events()`,
+   * or call `next()` again, and it comes without a hole. That holds for as many events as may wait,
+   * see above; a loop that has not begun again by then holds up nobody, and one that begins later
+   * sees what comes after. To see everything, `close()` the thread and ask for it again.
+   *
+   * @throws {@link RethreadError} from the loop: `reset`, the code of {@link ThreadHandlers.error},
+   *   or of the connection's end.
    */
   events(): AsyncIterableIterator<RethreadEvent>;
   /**
    * Says something to an agent. Resolves when the message is in the thread's log, durably; it is
    * kept and sent again across reconnects until then, and never stored twice.
    *
-   * @throws {@link RethreadError} with the server's code, `outbox_full`, or `closed`.
+   * @param text at most 64 KiB as UTF-8.
+   * @throws {@link RethreadError} with the server's code, `event_too_large` for a longer text, which
+   *   is not sent, `outbox_full`, or `closed`.
    */
   send(text: string, options?: SendOptions): Promise<Sent>;
   /**
    * Stops a run. Resolves when its end, `agent_cancelled`, is in the log. Works from any tab.
    *
+   * @param reason for the log, at most 256 bytes as UTF-8.
    * @throws {@link RethreadError} `run_ended` when it ended otherwise, `run_not_found`, …
    */
   cancel(run: string, reason?: string): Promise<Cancelled>;
@@ -160,7 +180,8 @@ export interface ThreadHandlers extends RethreadEvents {
   reset: Reset;
   /**
    * The server refuses to let this thread be followed, for example with `thread_not_found`. Nothing
-   * more will come. Without a handler it is reported on the console.
+   * more will come: to attach another handler throws the same error, and {@link Client.thread} gives
+   * a new object. Without a handler it is reported on the console.
    */
   error: RethreadError;
 }
@@ -235,23 +256,29 @@ export type Status =
 /** Dialling, or waiting for the server's welcome. */
 export interface ConnectingStatus {
   state: "connecting";
-  /** 1 for the first try since the connection was last up. */
+  /**
+   * The number of this try: 1 at first, and one more after each that failed. It begins again with 1
+   * once a connection has lasted; one that breaks at once counts as a try that failed.
+   */
   attempt: number;
 }
 
 /** Connected. */
 export interface OnlineStatus {
   state: "online";
-  /** True once every thread that is followed has what happened before this connection. */
+  /**
+   * True once every thread that is followed has what happened before this connection; false again
+   * while a thread that is new, or was reset, catches up.
+   */
   caughtUp: boolean;
-  /** How many such events this connection has brought so far. */
+  /** How many such events this connection has brought so far; moves with every batch of them. */
   replayed: number;
 }
 
 /** Not connected; tries again by itself. */
 export interface WaitingStatus {
   state: "waiting";
-  /** The number of the try that comes next. */
+  /** The number of the try that comes next, see {@link ConnectingStatus.attempt}. */
   attempt: number;
   /** When, in milliseconds since 1970, as `Date.now()`. */
   retryAt: number;

@@ -42,7 +42,7 @@ function socketAddress(url) {
     const received = String(url);
     throw new RethreadError("bad_option", `\`url\` must begin with ${expected}`, { expected, received });
   }
-  address.pathname = `${address.pathname.replace(/\/$/, "")}/v1/ws`;
+  address.pathname = `${address.pathname.replace(/(\/v1\/ws)?\/?$/, "")}/v1/ws`;
   address.hash = "";
   return address.href;
 }

@@ -9,6 +9,9 @@ export class EventIterator {
   #next = 0;
   #wanted = [];
   #end = null;
+  #error = null;
+  /** True once the loop has been told of a reset, until it asks for more. */
+  isVoid = false;
 
   /** @param thread what is told `full`, `hungry` and `left` about this loop. */
   constructor(thread) {
@@ -24,17 +27,40 @@ export class EventIterator {
     if (this.#left() >= WAITING_MAX) this.#thread.full(this);
   }
 
-  /** No more comes: the loop ends, or gets the error, after what waits; or at once. */
-  finish(error, { atOnce = false } = {}) {
+  /** What waits is void: the loop gets the error, and then what comes from now on. */
+  reset(error) {
+    this.#drop();
+    this.#thread.hungry(this);
+    if (this.isVoid) return;
+    const wanted = this.#wanted.shift();
+    if (wanted) this.#void(wanted, error);
+    else this.#error = error;
+  }
+
+  #void({ reject }, error) {
+    this.#error = null;
+    this.isVoid = true;
+    reject(error);
+  }
+
+  /** The same for a loop that begins again. */
+  again() {
+    this.isVoid = false;
+    return this;
+  }
+
+  /** No more comes: the loop ends, or gets the error, after what waits. */
+  finish(error) {
     if (this.#end) return;
     this.#end = { error };
-    if (atOnce) this.#drop();
     for (const wanted of this.#wanted.splice(0)) this.#settle(wanted);
   }
 
   next() {
+    this.isVoid = false;
     return new Promise((resolve, reject) => {
-      if (this.#left() > 0) {
+      if (this.#error) this.#void({ reject }, this.#error);
+      else if (this.#left() > 0) {
         resolve({ value: this.#take(), done: false });
         if (this.#left() <= WAITING_LOW) this.#thread.hungry(this);
       } else if (this.#end) this.#settle({ resolve, reject });
@@ -45,7 +71,9 @@ export class EventIterator {
   /** The loop was left. */
   return(value) {
     this.#thread.left(this);
-    this.finish(undefined, { atOnce: true });
+    this.#drop();
+    this.#error = null;
+    this.finish();
     return Promise.resolve({ value, done: true });
   }
 

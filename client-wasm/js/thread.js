@@ -17,6 +17,7 @@ export class Thread {
   #errors = new Handlers();
   #iterators = new Set();
   #full = new Set();
+  #refusal;
 
   constructor(client, id, after) {
     this.#client = client;
@@ -42,26 +43,34 @@ export class Thread {
 
   events() {
     this.#mustBeOpen();
+    // A loop that a reset has ended begins again where the log begins again.
+    for (const old of this.#iterators) if (old.isVoid) return old.again();
     const iterator = new EventIterator({
-      full: () => this.#pause(iterator),
+      // One whose loop was not begun again holds up nobody.
+      full: () => (iterator.isVoid ? iterator.return() : this.#pause(iterator)),
       hungry: () => this.#resume(iterator),
       left: () => {
         this.#iterators.delete(iterator);
         this.#resume(iterator);
       },
     });
-    this.#iterators.add(iterator);
+    if (this.#refusal) iterator.finish(this.#refusal);
+    else this.#iterators.add(iterator);
     this.#start();
     return iterator;
   }
 
   async send(text, { agent, messageId } = {}) {
     this.#mustBeOpen();
-    return this.#client.send(this.#id, String(text), agent, messageId);
+    text = String(text);
+    bound(text, 65536, "event_too_large", "a message");
+    bound(agent, 256, "bad_option", "`agent`");
+    return this.#client.send(this.#id, text, agent, messageId);
   }
 
   async cancel(run, reason) {
     this.#mustBeOpen();
+    bound(reason, 256, "bad_option", "`reason`");
     return this.#client.cancel(run, reason);
   }
 
@@ -96,13 +105,15 @@ export class Thread {
 
   _reset(epoch, reason) {
     this.#position = null;
-    this.#resets.call({ epoch, reason });
     const error = new RethreadError("reset", `what was received of ${this.#id} is void: ${reason}`);
-    this.#finishIterators(error, { atOnce: true });
+    // Before the handlers: a loop that one of them begins has seen nothing that is void.
+    for (const iterator of this.#iterators) iterator.reset(error);
+    this.#resets.call({ epoch, reason });
   }
 
   _refused(error) {
     this.#state = "refused";
+    this.#refusal = error;
     if (this.#errors.size > 0) this.#errors.call(error);
     else console.error(`Rethread: ${this.#id} cannot be followed.`, error);
     this.#finishIterators(error);
@@ -125,6 +136,7 @@ export class Thread {
 
   #attach(handlers, handler) {
     this.#mustBeOpen();
+    if (this.#refusal) throw this.#refusal;
     const off = handlers.add(handler);
     this.#start();
     return off;
@@ -158,8 +170,8 @@ export class Thread {
     this.#finishIterators(error);
   }
 
-  #finishIterators(error, how) {
-    for (const iterator of this.#iterators) iterator.finish(error, how);
+  #finishIterators(error) {
+    for (const iterator of this.#iterators) iterator.finish(error);
     this.#iterators.clear();
     this.#full.clear();
   }
@@ -167,5 +179,12 @@ export class Thread {
   #mustBeOpen() {
     if (this.#state !== "closed") return;
     throw new RethreadError("closed", `${this.#id} was closed; ask client.thread() for it again`);
+  }
+}
+
+/** Refuses here what the server would refuse: a frame that is much too large ends the connection. */
+function bound(text, max, code, what) {
+  if (text && new TextEncoder().encode(text).length > max) {
+    throw new RethreadError(code, `${what} has at most ${max} bytes`);
   }
 }
