@@ -240,6 +240,164 @@ test("the status tells the story of a connection", async () => {
   await close();
 });
 
+test("what is too large is refused before it is sent, and the connection stays", async () => {
+  const { result, sent, close } = await inPage(async (connect, { url, token, thread }) => {
+    const client = await connect({ url: `${url}/v1/ws`, token });
+    const conversation = client.thread(thread);
+    const code = (promise) => promise.then(() => "done", (error) => error.code);
+    // Two bytes each.
+    const text = "\u00e4".repeat(32 * 1024);
+    const tooLong = await code(conversation.send(`${text}.`));
+    const { run } = await conversation.send(text);
+    return {
+      tooLong,
+      agent: await code(conversation.send("x", { agent: "a".repeat(257) })),
+      reason: await code(conversation.cancel(run, "a".repeat(257))),
+      cancelled: await code(conversation.cancel(run, "a".repeat(256))),
+    };
+  });
+  assert.deepEqual(await result, {
+    tooLong: "event_too_large",
+    agent: "bad_option",
+    reason: "bad_option",
+    cancelled: "done",
+  });
+  assert.deepEqual(sent, ["hello", "send", "cancel"]);
+  await close();
+});
+
+test("a loop that begins again after a reset misses nothing", async () => {
+  const work = async (connect, { url, token, thread }) => {
+    const client = await connect({ url, token });
+    const told = [];
+    const conversation = client.thread(thread, { after: { epoch: "00000001", seq: 7 } });
+    conversation.on("reset", ({ reason }) => told.push(reason));
+    const events = conversation.events();
+    const code = await events.next().then(() => "none", (error) => error.code);
+    // Everything has come before the loop asks again.
+    await new Promise((resolve) => {
+      if (client.status.caughtUp) resolve();
+      client.on("status", (status) => status.caughtUp && resolve());
+    });
+    const seqs = [];
+    for await (const event of conversation.events()) {
+      seqs.push(event.seq);
+      if (event.type === "agent_completed") break;
+    }
+    return { code, told, seqs };
+  };
+  const { thread, run } = await server.thread();
+  await server.publish(run, "agent_started", { agent: "test" });
+  for (const text of ["a", "b"]) await server.publish(run, "agent_thinking", { text });
+  await server.publish(run, "agent_completed", {});
+  const { result, close } = await inPage(work, { more: { thread } });
+  assert.deepEqual(await result, { code: "reset", told: ["epoch_changed"], seqs: [1, 2, 3, 4] });
+  await close();
+});
+
+test("a refused thread says so to whoever comes late, and can be asked for anew", async () => {
+  const work = async (connect, { url, token }) => {
+    const client = await connect({ url, token });
+    const id = "thread_not_made_yet";
+    const old = client.thread(id);
+    await new Promise((resolve) => old.on("error", resolve));
+    const code = (error) => error.code;
+    let attached = "nothing";
+    try {
+      old.on("*", () => {});
+    } catch (error) {
+      attached = error.code;
+    }
+    const iterated = await old.events().next().then(() => "nothing", code);
+    window.ready = true;
+    await new Promise((resolve) => (window.goOn = resolve));
+    const next = client.thread(id);
+    const first = next.events().next();
+    await next.send("hello");
+    const { value } = await first;
+    return { attached, iterated, isNew: next !== old, seq: value.seq };
+  };
+  const { result, page, close } = await inPage(work);
+  await page.waitForFunction(() => window.ready && window.goOn);
+  await server.post("/v1/threads", { thread: "thread_not_made_yet" });
+  await page.evaluate(() => window.goOn());
+  const refused = "thread_not_found";
+  assert.deepEqual(await result, { attached: refused, iterated: refused, isNew: true, seq: 1 });
+  await close();
+});
+
+test("nothing is heard after a close from within a handler", async () => {
+  const work = async (connect, { url, token, thread }) => {
+    const client = await connect({ url, token });
+    const seen = [];
+    const states = [];
+    client.on("status", ({ state }) => states.push(state));
+    await new Promise((resolve) => {
+      client.thread(thread).on("*", (event) => {
+        seen.push(event.seq);
+        client.close();
+        seen.push(client.status.state);
+        resolve();
+      });
+      client.thread(thread).on("*", () => seen.push("the second handler"));
+      client.thread(thread).onBatch(() => seen.push("the batch"));
+    });
+    return { seen, states };
+  };
+  const { thread, run } = await server.thread();
+  await server.publish(run, "agent_started", { agent: "test" });
+  await server.publish(run, "agent_thinking", { text: "a" });
+  const { result, close } = await inPage(work, { more: { thread } });
+  const { seen, states } = await result;
+  assert.deepEqual(seen, [1, "closed"]);
+  assert.equal(states.filter((state) => state === "closed").length, 1);
+  await close();
+});
+
+test("the token function hears that its token was refused", async () => {
+  const { result, close } = await inPage(async (connect, { url, token }) => {
+    const wishes = [];
+    const client = await connect({
+      url,
+      token: (wish) => {
+        wishes.push(wish);
+        return wish.refused ? token : "worn out";
+      },
+    });
+    await new Promise((resolve) => client.on("status", ({ state }) => state === "online" && resolve()));
+    return wishes;
+  });
+  assert.deepEqual(await result, [{ refused: false }, { refused: true }]);
+  await close();
+});
+
+test("the status counts what is replayed as it comes", async () => {
+  const work = async (connect, { url, token, thread }) => {
+    const client = await connect({ url, token });
+    const told = [];
+    let batches = 0;
+    client.thread(thread).onBatch((_, { replayed }) => (batches += replayed ? 1 : 0));
+    await new Promise((resolve) =>
+      client.on("status", (status) => {
+        if (status.state !== "online") return;
+        told.push([status.caughtUp, status.replayed]);
+        if (status.caughtUp) resolve();
+      }),
+    );
+    return { told, batches };
+  };
+  const { thread, run } = await server.thread();
+  await server.publish(run, "agent_started", { agent: "test" });
+  await server.publish(run, "agent_thinking", { text: "a" });
+  const { result, close } = await inPage(work, { more: { thread } });
+  const { told, batches } = await result;
+  assert.deepEqual(told[0], [false, 0]);
+  assert.deepEqual(told.at(-1), [true, 2]);
+  assert.ok(told.some(([caughtUp, replayed]) => !caughtUp && replayed === 2), JSON.stringify(told));
+  assert.equal(told.length, batches + 2);
+  await close();
+});
+
 test("importing on a server does nothing", async () => {
   const { execFileSync } = await import("node:child_process");
   const script = 'const { connect } = await import("@rethread/client"); console.log(typeof connect)';
