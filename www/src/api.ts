@@ -23,8 +23,8 @@ export class ApiError extends Error {
 /** An answer that takes longer is none: a stalled network must not hold up the next try. */
 const ANSWER_WAIT_MS = 8_000;
 
-/** Brings the token that requests are made with. */
-export type TokenSource = () => Promise<string>;
+/** Brings the token that requests are made with; a new one when the last was refused. */
+export type TokenSource = (wish?: { refused: boolean }) => Promise<string>;
 
 /** The server's threads over HTTP. Their events come through `@rethread/client` alone. */
 export class Api {

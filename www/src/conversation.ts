@@ -124,14 +124,15 @@ export class Conversation extends Store<Talk> {
   private transmit({ messageId, text }: Pending): void {
     this.thread.send(text, { messageId }).catch((error: RethreadError) => {
       // The page or the connection is going; the message is kept and goes out with the next one.
-      if (error.code !== "closed") this.amend(messageId, error.message);
+      if (error.code === "event_too_large") this.amend(messageId, TOO_LONG, true);
+      else if (error.code !== "closed") this.amend(messageId, error.message);
     });
   }
 
-  private amend(messageId: string, refusal: string | undefined): Pending | undefined {
+  private amend(messageId: string, refusal: string | undefined, isHopeless = false): Pending | undefined {
     this.keep(
       this.read().pending.map((message) =>
-        message.messageId === messageId ? { ...message, refusal } : message,
+        message.messageId === messageId ? { ...message, refusal, isHopeless } : message,
       ),
     );
     return this.read().pending.find((message) => message.messageId === messageId);
@@ -142,6 +143,8 @@ export class Conversation extends Store<Talk> {
     saved.keepPending(this.id, pending);
   }
 }
+
+const TOO_LONG = "it is longer than a message may be (64 KiB). Send it in parts, or as a link.";
 
 const RESET_WORDS: Record<string, string> = {
   epoch_changed: "The server's log of this conversation was made anew. It is shown from its first event.",

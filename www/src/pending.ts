@@ -7,6 +7,8 @@ export interface Pending {
   readonly text: string;
   /** Why the server refused it; `undefined` while it is on its way. */
   readonly refusal: string | undefined;
+  /** True when it would be refused again; it is not kept over a reload. */
+  readonly isHopeless?: boolean | undefined;
 }
 
 /** Takes out what has arrived in the log. The same array where nothing has. */

@@ -24,7 +24,7 @@ export function pending(thread: string): Pending[] {
 
 /** Keeps the messages that are on their way. */
 export function keepPending(thread: string, list: readonly Pending[]): void {
-  const texts = list.map(({ messageId, text }) => ({ messageId, text }));
+  const texts = list.filter(({ isHopeless }) => !isHopeless).map(({ messageId, text }) => ({ messageId, text }));
   const value = texts.length > 0 ? JSON.stringify(texts) : undefined;
   write(`rethread.pending.${thread}`, value);
 }

@@ -37,3 +37,17 @@ test("HTML stays text and images are not fetched", () => {
   }
   expect(html("a <b>b</b>")).toBe("<p>a &lt;b&gt;b&lt;/b&gt;</p>");
 });
+
+test.each([
+  ["quotes beyond the lexer's stack", ">".repeat(4001)],
+  ["quotes that the lexer bears", ">".repeat(200)],
+  ["emphasis", `${"**a *b ".repeat(200)}${"c* d** ".repeat(200)}`],
+  ["lists", Array.from({ length: 100 }, (_, depth) => `${"  ".repeat(depth)}- a`).join("\n")],
+  ["length", "a ".repeat(15_001)],
+])("a text that is too much is shown as it is: %s", (_, text) => {
+  expect(html(text)).toMatch(/^<pre class="plain">[^<]*<\/pre>$/);
+});
+
+test("nesting as people write it is drawn", () => {
+  expect(html("> > > - a **b _c_**")).toContain("<strong>b <em>c</em></strong>");
+});

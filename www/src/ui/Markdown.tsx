@@ -1,15 +1,32 @@
 import { lexer, type Token, type Tokens } from "marked";
-import { createElement, Fragment, memo, type ReactNode, useMemo } from "react";
+import { createElement, Fragment, memo, type ReactNode, useMemo, useRef } from "react";
 
 /** Characters beyond which a text is shown as it is: its structure would be worked out every frame. */
-const STRUCTURED_CHARS_MAX = 200_000;
+const STRUCTURED_CHARS_MAX = 30_000;
+/** Milliseconds after which a text that still grows is shown as it is, until it is complete. */
+const STRUCTURE_MS_MAX = 50;
+/** How deep a text's structure may be: what is drawn calls itself once for each level. */
+const DEPTH_MAX = 64;
+
+interface MarkdownProps {
+  text: string;
+  /** True while it may still grow. */
+  isLive?: boolean;
+}
 
 /**
  * An agent's text. `marked` finds the structure; what is drawn is made here, of React elements
  * only: HTML in the text stays text, and images, which would tell their host who reads, are links.
  */
-export const Markdown = memo(function Markdown({ text }: { text: string }) {
-  const tokens = useMemo(() => (text.length > STRUCTURED_CHARS_MAX ? undefined : lexer(text)), [text]);
+export const Markdown = memo(function Markdown({ text, isLive = false }: MarkdownProps) {
+  const wasSlow = useRef(false);
+  const tokens = useMemo(() => {
+    if (text.length > STRUCTURED_CHARS_MAX || (isLive && wasSlow.current)) return undefined;
+    const began = performance.now();
+    const found = structure(text);
+    wasSlow.current ||= performance.now() - began > STRUCTURE_MS_MAX;
+    return found;
+  }, [text, isLive]);
   if (!tokens) return <pre className="plain">{text}</pre>;
   return (
     <div className="prose">
@@ -19,6 +36,25 @@ export const Markdown = memo(function Markdown({ text }: { text: string }) {
     </div>
   );
 });
+
+/** A text's structure; `undefined` where it has none that can be drawn. */
+function structure(text: string): Token[] | undefined {
+  try {
+    const tokens = lexer(text);
+    return isDeeper(tokens, DEPTH_MAX) ? undefined : tokens;
+  } catch {
+    // `marked` calls itself for each level as well, and the stack has an end.
+    return undefined;
+  }
+}
+
+function isDeeper(value: unknown, levels: number): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  if (levels === 0) return true;
+  // A list's items and a table's cells hold tokens too; an array between them is no level.
+  const below = Array.isArray(value) ? levels : levels - 1;
+  return Object.values(value).some((inner) => isDeeper(inner, below));
+}
 
 /** While a text grows only its last block changes; the others have the same source and are kept. */
 const Block = memo(

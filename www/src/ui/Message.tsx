@@ -21,11 +21,17 @@ export const SaidMessage = memo(function SaidMessage({ said }: { said: Said }) {
   );
 });
 
+interface AnswerProps {
+  answer: Answer;
+  /** True while it may still grow. */
+  isLive: boolean;
+}
+
 /** A piece of an agent's answer. */
-export const AnswerMessage = memo(function AnswerMessage({ answer }: { answer: Answer }) {
+export const AnswerMessage = memo(function AnswerMessage({ answer, isLive }: AnswerProps) {
   return (
     <div className="answer" data-testid="message" data-role="agent" data-message={answer.messageId}>
-      <Markdown text={answer.text} />
+      <Markdown text={answer.text} isLive={isLive} />
     </div>
   );
 });
@@ -60,9 +66,11 @@ export const PendingMessage = memo(function PendingMessage({
       ) : (
         <p className="delivery refused" role="alert">
           not sent: {refusal}{" "}
-          <button type="button" className="link" onClick={() => onRetry(messageId)}>
-            Send again
-          </button>{" "}
+          {!message.isHopeless && (
+            <button type="button" className="link" onClick={() => onRetry(messageId)}>
+              Send again
+            </button>
+          )}{" "}
           <button type="button" className="link" onClick={() => onDiscard(messageId)}>
             Discard
           </button>

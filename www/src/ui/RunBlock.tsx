@@ -1,12 +1,25 @@
-import { memo } from "react";
+import { Component, memo, type ReactNode } from "react";
 
 import { duration } from "../format";
 import { isActive, type Part, type Run } from "../view";
 import { AnswerMessage, CopyButton, SaidMessage } from "./Message";
 import { ExtraCard, ThinkingBlock, ToolCard } from "./Steps";
 
-/** One run: what was asked, what the agent did, how it ended. */
-export const RunBlock = memo(function RunBlock({ run }: { run: Run }) {
+/** One run. One that cannot be drawn is shown as plain text, and the page stays. */
+export class RunBlock extends Component<{ run: Run }, { isBroken: boolean }> {
+  override state = { isBroken: false };
+
+  static getDerivedStateFromError(): { isBroken: boolean } {
+    return { isBroken: true };
+  }
+
+  override render(): ReactNode {
+    return this.state.isBroken ? <Undrawn run={this.props.run} /> : <Drawn run={this.props.run} />;
+  }
+}
+
+/** What was asked, what the agent did, how it ended. */
+const Drawn = memo(function Drawn({ run }: { run: Run }) {
   const asked = run.parts.findIndex((part) => part.kind !== "said");
   const opening = asked === -1 ? run.parts : run.parts.slice(0, asked);
   const work = asked === -1 ? [] : run.parts.slice(asked);
@@ -42,6 +55,17 @@ export const RunBlock = memo(function RunBlock({ run }: { run: Run }) {
   );
 });
 
+/** The texts of a run that could not be drawn. */
+function Undrawn({ run }: { run: Run }) {
+  const texts = run.parts.flatMap((part) => ("text" in part ? [part.text] : []));
+  return (
+    <section className="run" data-testid="run" data-state={run.state} data-run={run.id}>
+      <p className="ending bad">This part of the conversation could not be drawn. Its text:</p>
+      <pre className="plain">{texts.join("\n\n")}</pre>
+    </section>
+  );
+}
+
 /** How a run fares, in words. */
 export function runWords(run: Run): string {
   const took =
@@ -73,7 +97,7 @@ function Step({ part, isLive }: { part: Part; isLive: boolean }) {
     case "tool":
       return <ToolCard call={part} />;
     case "answer":
-      return <AnswerMessage answer={part} />;
+      return <AnswerMessage answer={part} isLive={isLive} />;
     case "extra":
       return <ExtraCard extra={part} />;
   }
