@@ -15,7 +15,7 @@ use super::{
     entropy,
     request::{Common, Handle, Request},
     socket,
-    subscription::Inlet,
+    subscription::{Inlet, Seat},
     wire::EventText,
 };
 use crate::session::Status;
@@ -87,10 +87,11 @@ impl Client {
         let thread = thread.borrow().clone();
         let (inlet, deliveries, line) = Inlet::new();
         let (answer, answered) = oneshot::channel();
-        self.handle.ask(Request::Subscribe { thread: thread.clone(), start, inlet, answer });
+        let seat = Seat::new(thread.clone(), line, self.handle.clone());
+        self.handle.ask(Request::Subscribe { thread, start, inlet, answer });
         let closed = || Err(self.handle.common.closed());
         let (position, head): (Position, u64) = answered.await.unwrap_or_else(|_| closed())?;
-        Ok(Subscription::new(thread, position, head, deliveries, line, self.handle.clone()))
+        Ok(Subscription::new(seat, position, head, deliveries))
     }
 
     /// Says something in a thread, to `agent` or to any. Returns once it is in the log.
@@ -245,7 +246,41 @@ pub(super) fn to_json(value: &impl serde::Serialize) -> Result<Box<RawValue>, Er
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        pin::pin,
+        task::{Context, Waker},
+    };
+
     use super::*;
+
+    #[test]
+    fn whoever_stops_waiting_for_a_subscription_gives_it_up() {
+        let thread: ThreadId = "thread_x".parse().unwrap();
+        for is_answered in [false, true] {
+            let (requests, mut received) = mpsc::unbounded_channel();
+            let common = Arc::new(Common::new(OUTBOX_MAX));
+            let client = Client { handle: Arc::new(Handle { requests, common }) };
+            let ours = {
+                let mut asking = pin!(client.subscribe(&thread, Start::Beginning));
+                let mut context = Context::from_waker(Waker::noop());
+                assert!(asking.as_mut().poll(&mut context).is_pending());
+                let Ok(Request::Subscribe { inlet, answer, .. }) = received.try_recv() else {
+                    panic!("the driver is asked");
+                };
+                if is_answered {
+                    let position = Position { epoch: "0000000a".parse().unwrap(), seq: 0 };
+                    answer.send(Ok((position, 0))).unwrap();
+                }
+                assert!(received.try_recv().is_err());
+                inlet
+            };
+            let Ok(Request::Unsubscribe(left, line)) = received.try_recv() else {
+                panic!("the driver is told");
+            };
+            assert_eq!(left, thread);
+            assert!(ours.is_of(&line));
+        }
+    }
 
     #[test]
     fn an_event_without_an_id_is_given_one_and_otherwise_kept() {

@@ -168,8 +168,8 @@ impl Driver {
         match request {
             Request::Subscribe { thread, start, inlet, answer } => {
                 match self.inlets.get(&thread) {
-                    // Whoever asked before has gone, without waiting for the answer or reading it.
-                    Some((inlet, _)) if inlet.is_left() => {
+                    // Whoever asked before has gone without waiting for the answer.
+                    Some((_, Some(earlier))) if earlier.is_closed() => {
                         self.session.unsubscribe(&thread, now);
                     }
                     Some(_) => {

@@ -23,10 +23,17 @@ use super::{
 /// `limits::SUBSCRIBER_BATCHES_MAX` batches the thread is left, and taken up again from the cursor.
 #[derive(Debug)]
 pub struct Subscription {
-    thread: ThreadId,
+    seat: Seat,
     head: u64,
     position: Position,
     deliveries: mpsc::Receiver<Delivery>,
+}
+
+/// The claim to a subscription: dropping it gives the thread up. It is made before the driver is
+/// asked, so that whoever stops waiting for the answer leaves nothing behind.
+#[derive(Debug)]
+pub(super) struct Seat {
+    thread: ThreadId,
     line: Arc<Line>,
     handle: Arc<Handle>,
 }
@@ -62,22 +69,20 @@ pub struct Batch {
 
 impl Subscription {
     pub(super) fn new(
-        thread: ThreadId,
+        seat: Seat,
         position: Position,
         head: u64,
         deliveries: mpsc::Receiver<Delivery>,
-        line: Arc<Line>,
-        handle: Arc<Handle>,
     ) -> Self {
-        Self { thread, head, position, deliveries, line, handle }
+        Self { seat, head, position, deliveries }
     }
 
     /// The next events, or word that the thread begins anew. `None` when the subscription is over:
     /// [`Subscription::error`] says why.
     pub async fn next(&mut self) -> Option<Delivery> {
         let delivery = self.deliveries.recv().await?;
-        if self.line.is_full.load(Ordering::SeqCst) {
-            self.handle.common.room.notify_one();
+        if self.seat.line.is_full.load(Ordering::SeqCst) {
+            self.seat.handle.common.room.notify_one();
         }
         match &delivery {
             Delivery::Events(batch) => {
@@ -91,7 +96,7 @@ impl Subscription {
     /// The thread.
     #[must_use]
     pub fn thread(&self) -> &ThreadId {
-        &self.thread
+        &self.seat.thread
     }
 
     /// The seq of the thread's last event when the subscription was made.
@@ -110,11 +115,17 @@ impl Subscription {
     /// Why the subscription is over.
     #[must_use]
     pub fn error(&self) -> Option<&Error> {
-        self.line.error.get()
+        self.seat.line.error.get()
     }
 }
 
-impl Drop for Subscription {
+impl Seat {
+    pub(super) fn new(thread: ThreadId, line: Arc<Line>, handle: Arc<Handle>) -> Self {
+        Self { thread, line, handle }
+    }
+}
+
+impl Drop for Seat {
     fn drop(&mut self) {
         self.handle.ask(Request::Unsubscribe(self.thread.clone(), self.line.clone()));
     }
@@ -172,11 +183,6 @@ impl Inlet {
     /// True when this is the end of that line, and not of a later one to the same thread.
     pub(super) fn is_of(&self, line: &Arc<Line>) -> bool {
         Arc::ptr_eq(&self.line, line)
-    }
-
-    /// True when nobody can take a delivery any more.
-    pub(super) fn is_left(&self) -> bool {
-        self.deliveries.is_closed()
     }
 
     /// Ends the subscription, saying why.

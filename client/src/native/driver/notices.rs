@@ -89,12 +89,9 @@ impl Driver {
 
     fn deliver(&mut self, thread: &ThreadId, delivery: Delivery) {
         let now = self.now();
-        let Some((inlet, _)) = self.inlets.get_mut(thread) else { return };
-        if inlet.is_left() {
-            // Whoever asked went before it had read the answer.
-            self.inlets.remove(thread);
-            self.session.unsubscribe(thread, now);
-        } else if !inlet.push(delivery) {
+        if let Some((inlet, _)) = self.inlets.get_mut(thread)
+            && !inlet.push(delivery)
+        {
             self.session.pause(thread, now);
         }
     }
