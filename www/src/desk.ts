@@ -45,7 +45,9 @@ export class Desk extends Store<DeskState> {
    */
   conversation(id: string): Conversation {
     const known = this.open.get(id);
-    const conversation = known ?? new Conversation(this.client, id, () => this.noticeEvents(id));
+    // One that was refused is tried anew: it may exist by now.
+    const isUsable = known !== undefined && known.read().refusal === undefined;
+    const conversation = isUsable ? known : new Conversation(this.client, id, () => this.noticeEvents(id));
     this.open.delete(id);
     this.open.set(id, conversation);
     for (const [other, old] of this.open) {
