@@ -68,8 +68,8 @@ export interface Client {
   on(type: "status", handler: (status: Status) => void): () => void;
   /**
    * The conversation with this id; the same object for the same id until that is closed, or refused
-   * by the server ({@link ThreadHandlers.error}): then this makes a new one, which tries again. Nothing is
-   * asked of the server until a handler is attached, or something is sent.
+   * by the server ({@link ThreadHandlers.error}): then this makes a new one, which tries again.
+   * Nothing is asked of the server until a handler is attached, or something is sent.
    *
    * @param options count for the call that makes the object.
    * @throws {@link RethreadError} `bad_id` for what cannot be a thread's id, `closed` after
