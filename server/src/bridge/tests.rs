@@ -108,6 +108,32 @@ impl World {
         assert!(waited.is_ok(), "waited for {last} at the log's end: {:?}", self.kinds().await);
     }
 
+    /// Waits until everything that was to happen after the bridge's patience has happened: an agent
+    /// that goes away now is given up later than all that went before.
+    async fn patience_is_over(&self) {
+        let thread: ThreadId = "thread_control".parse().unwrap();
+        let new = NewThread {
+            thread: thread.clone(),
+            owner: "ann".into(),
+            title: None,
+            created_at: 0,
+            epoch: Epoch::generate([0; 4]),
+        };
+        self.bridge.log().create(new).await.unwrap();
+        let run = self.bridge.mint_run(&thread, &self.grant).await.unwrap();
+        let (agent, _notes) = self.agent(1_000);
+        let started = event(&run, 200, "agent_started", r#"{"agent":"control"}"#);
+        assert!(self.publish_over(Some(agent), &[started]).await[0].is_ok());
+        self.bridge.disconnected(agent);
+        let control = async {
+            while self.bridge.log().thread(&thread).unwrap().unwrap().head < 2 {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        let waited = tokio::time::timeout(Duration::from_secs(20), control).await;
+        assert!(waited.is_ok(), "the control's agent was not given up");
+    }
+
     fn agent(&self, id: u64) -> (ConnectionId, mpsc::Receiver<Note>) {
         let (notes, inbox) = mpsc::channel(8);
         self.bridge.connected(ConnectionId(id), notes, &self.grant);
@@ -289,7 +315,7 @@ async fn an_agent_that_comes_back_goes_on_and_one_that_does_not_is_lost() {
     world.bridge.disconnected(agent);
     let (again, _more) = world.agent(2);
     world.bridge.serve(again, "docs", std::slice::from_ref(&sent.run), &world.grant).await.unwrap();
-    tokio::time::sleep(QUICK.grace * 3).await;
+    world.patience_is_over().await;
     assert_eq!(world.publish_over(Some(again), &events[2..3]).await, [Ok((4, false))]);
     world.bridge.disconnected(again);
     world.wait_for("agent_failed").await;
@@ -374,7 +400,7 @@ async fn what_an_older_connection_still_says_takes_no_run_from_a_newer_one() {
     assert_eq!(world.publish_over(Some(new), &events[..1]).await, [Ok((1, true))]);
     world.publish_over(Some(old), &events[1..2]).await;
     world.bridge.disconnected(old);
-    tokio::time::sleep(QUICK.grace * 3).await;
+    world.patience_is_over().await;
     assert_eq!(world.publish_over(Some(new), &events[2..3]).await, [Ok((3, false))]);
 }
 
@@ -387,7 +413,7 @@ async fn an_agent_that_was_away_is_told_what_was_stopped_and_gets_no_old_work() 
     assert!(matches!(idle_notes.recv().await, Some(Note::Work(_))));
     world.bridge.cancel(&sent.run, None, &world.grant).await.unwrap();
     assert!(matches!(idle_notes.recv().await, Some(Note::Cancelled(_))));
-    tokio::time::sleep(QUICK.start * 3).await;
+    world.patience_is_over().await;
     assert!(idle_notes.try_recv().is_err(), "it is not handed out again");
     let (back, mut notes) = world.agent(2);
     let runs = std::slice::from_ref(&sent.run);
