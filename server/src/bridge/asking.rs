@@ -267,6 +267,7 @@ impl Bridge {
             && let Ok(Some(record)) = self.log.recall(&deadline.run)
             && matches!(self.is_asked(&record.thread, &deadline.run).await, Ok(false))
         {
+            self.desk.withdraw(&deadline.run);
             return;
         }
         let (is_lost, more) = self.desk.expire(deadline);

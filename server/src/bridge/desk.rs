@@ -225,6 +225,18 @@ impl Desk {
         None
     }
 
+    /// Takes back an offer that nobody needs to take up any more.
+    pub fn withdraw(&self, run: &RunId) {
+        let mut books = self.books.lock();
+        if let Some(Place::Offered { to, .. }) = books.places.get(run) {
+            let to = *to;
+            books.unplace(run);
+            if let Some(agent) = books.agents.get_mut(&to) {
+                agent.runs.remove(run);
+            }
+        }
+    }
+
     /// A run goes on over HTTP: it has no connection whose loss could end it.
     pub fn goes_on(&self, run: &RunId) {
         let mut books = self.books.lock();
