@@ -73,3 +73,20 @@ impl Connections {
         tokio::time::timeout(deadline, self.tasks.wait()).await.is_ok()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_is_a_place_for_so_many_and_one_given_back_is_free() {
+        let connections = Connections::default();
+        let mut places: Vec<Place> = std::iter::from_fn(|| connections.enter()).collect();
+        assert_eq!((places.len(), connections.open()), (CONNECTIONS_MAX, CONNECTIONS_MAX));
+        assert!(connections.enter().is_none());
+        places.pop();
+        assert!(connections.enter().is_some(), "one that left made room");
+        drop(places);
+        assert_eq!(connections.open(), 0);
+    }
+}

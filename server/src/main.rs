@@ -5,6 +5,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use anyhow::{Context, bail};
 use clap::{Args, Parser, Subcommand};
 use rethread_server::{auth::Keys, bridge::Patience, config::Config, server};
+use rethread_shared::limits::SECRET_BYTES_MIN;
 use tokio::net::TcpListener;
 
 /// Carries the events of AI agents to the chat windows that wait for them: durable, in order,
@@ -84,9 +85,6 @@ struct Restored {
     #[arg(long, default_value = "data")]
     data: PathBuf,
 }
-
-/// Shorter secrets can be found by trial (RFC 7518, section 3.2, asks for the hash's own length).
-const SECRET_BYTES_MIN: usize = 32;
 
 fn main() -> anyhow::Result<()> {
     match Cli::parse().command {

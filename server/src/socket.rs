@@ -13,18 +13,15 @@ use rethread_shared::{
     CloseCode, ErrorCode, WireError,
     frame::{Goodbye, ServerFrame},
     limits::{
-        BAD_FRAMES_MAX, CLOCK_LEEWAY, GOODBYE_SPREAD, HEARTBEATS_MISSED_MAX, HELLO_DEADLINE,
-        WRITE_STALL,
+        BAD_FRAMES_MAX, CLOCK_LEEWAY, CLOSE_DEADLINE, GOODBYE_SPREAD, HEARTBEATS_MISSED_MAX,
+        HELLO_DEADLINE, NOTES_WAITING_MAX, WRITE_STALL,
     },
 };
 use tokio::{sync::mpsc, time::Instant};
 
 use crate::{
     auth::{Grant, Keys},
-    bridge::{
-        Bridge,
-        desk::{NOTES_WAITING_MAX, Note},
-    },
+    bridge::{Bridge, desk::Note},
     connections::{Connections, Place},
     now,
 };
@@ -256,7 +253,7 @@ impl Socket {
                 while let Some(Ok(_)) = self.ws.next().await {}
             }
         };
-        let _ = tokio::time::timeout(CLOSE_PATIENCE, closing).await;
+        let _ = tokio::time::timeout(CLOSE_DEADLINE, closing).await;
     }
 }
 
@@ -268,9 +265,6 @@ async fn in_time(writing: impl Future<Output = Result<(), axum::Error>>) -> Resu
         Err(_) => Err(End::Close(CloseCode::SlowReader)),
     }
 }
-
-/// How long the close handshake may take.
-const CLOSE_PATIENCE: Duration = Duration::from_secs(1);
 
 #[derive(Clone, Copy, Debug)]
 enum Timer {

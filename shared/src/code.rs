@@ -249,8 +249,6 @@ pub enum CloseCode {
     Silent = 4002,
     /// No `hello` came in time.
     HelloTimeout = 4003,
-    /// The server has more connections than it may.
-    Overloaded = 4004,
     /// The token has expired.
     TokenExpired = 4200,
     /// The token is not valid.
@@ -285,7 +283,6 @@ impl CloseCode {
             Self::SlowReader => "slow_reader",
             Self::Silent => "silent",
             Self::HelloTimeout => "hello_timeout",
-            Self::Overloaded => "overloaded",
             Self::TokenExpired => "token_expired",
             Self::Unauthorized => "unauthorized",
             Self::ProtocolError => "protocol_error",

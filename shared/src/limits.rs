@@ -72,7 +72,7 @@ pub const WRITE_STALL: Duration = Duration::from_secs(20);
 /// Bad frames in a row before a connection is closed with `protocol_error`: a client that speaks
 /// nonsense must not make the server answer nonsense for ever.
 pub const BAD_FRAMES_MAX: u32 = 32;
-/// Connections at once. 10 KiB each: 1 GiB. Beyond: refused with 503 before the handshake.
+/// Connections at once. 10 KiB each: 1 GiB. Beyond: `slow_down` before the handshake.
 pub const CONNECTIONS_MAX: usize = 100_000;
 
 /// Bytes of a token. A JWT with a few hundred threads listed stays below; larger belongs in a
@@ -80,6 +80,21 @@ pub const CONNECTIONS_MAX: usize = 100_000;
 pub const TOKEN_BYTES_MAX: usize = 16 * 1024;
 /// Clocks of the token's issuer and of the server may differ by this much.
 pub const CLOCK_LEEWAY: Duration = Duration::from_secs(5);
+
+/// Bytes that a socket reads at once. Frames of clients are small; with tungstenite's default of
+/// 128 KiB ten thousand idle connections would hold more than a gigabyte.
+pub const READ_BUFFER_BYTES: usize = 4 * 1024;
+/// Work and other notes that wait in one agent's connection. Beyond, work goes to others, or waits
+/// in the log.
+pub const NOTES_WAITING_MAX: usize = 64;
+/// How long the closing handshake of a socket may take; the other side may be beyond reach.
+pub const CLOSE_DEADLINE: Duration = Duration::from_secs(1);
+/// Bytes of the secret that tokens are signed with, at least. Shorter ones can be found by trial
+/// (RFC 7518, section 3.2, asks for the hash's own length).
+pub const SECRET_BYTES_MIN: usize = 32;
+/// How long a token of development mode is good for: a day's work, so that one that leaks is soon
+/// worthless.
+pub const DEV_TOKEN_TTL: Duration = Duration::from_secs(24 * 60 * 60);
 
 // The log and its feeds ------------------------------------------------------------------------
 
@@ -89,6 +104,9 @@ pub const GROUP_EVENTS_MAX: usize = 4_096;
 pub const GROUP_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Appends waiting for the commit thread. Beyond, publishers wait: back-pressure, not memory.
 pub const APPENDS_QUEUED_MAX: usize = 8_192;
+/// Groups that may wait to be made into frames. Beyond, the commit thread waits: followers that are
+/// woken late are no reason to hold ever more frames in memory.
+pub const GROUPS_WAITING_MAX: usize = 16;
 /// Bytes of the frames a thread keeps in memory for its followers. Some hundred deltas: a reader
 /// that stalls for a few seconds still finds them. Older frames are read from the log.
 pub const TAIL_BYTES_MAX: usize = 128 * 1024;
@@ -111,6 +129,10 @@ pub const HEADS_CACHED_MAX: usize = 100_000;
 pub const TOOLS_EXECUTING_MAX: usize = 64;
 /// Runs whose state the bridge keeps in memory; others are read again from the log when needed.
 pub const RUN_STATES_MAX: usize = 100_000;
+/// Ended runs whose state a thread keeps before it forgets them.
+pub const RUNS_ENDED_KEPT_MAX: usize = 64;
+/// Characters of the first message that become the title of a thread without one.
+pub const TITLE_CHARS_MAX: usize = 80;
 /// Runs that wait for an agent, all threads together. Beyond: `slow_down`.
 pub const WORK_WAITING_MAX: usize = 10_000;
 /// Agents one connection may serve.

@@ -75,7 +75,6 @@ fn the_range_of_a_close_code_says_what_to_do() {
         (CloseCode::SlowReader, 4001, "slow_reader", CloseClass::Transient),
         (CloseCode::Silent, 4002, "silent", CloseClass::Transient),
         (CloseCode::HelloTimeout, 4003, "hello_timeout", CloseClass::Transient),
-        (CloseCode::Overloaded, 4004, "overloaded", CloseClass::Transient),
         (CloseCode::TokenExpired, 4200, "token_expired", CloseClass::NewToken),
         (CloseCode::Unauthorized, 4500, "unauthorized", CloseClass::Terminal),
         (CloseCode::ProtocolError, 4501, "protocol_error", CloseClass::Terminal),

@@ -90,20 +90,12 @@ fn every_announced_limit_has_its_row() {
 #[test]
 fn every_close_code_stands_in_the_row_of_its_class() {
     use rethread_shared::CloseCode::{
-        GoingAway, HelloTimeout, Overloaded, ProtocolError, Silent, SlowReader, TokenExpired,
-        Unauthorized,
+        GoingAway, HelloTimeout, ProtocolError, Silent, SlowReader, TokenExpired, Unauthorized,
     };
     let rows: Vec<_> = PROTOCOL.lines().filter(|line| line.starts_with("| 4")).collect();
-    for code in [
-        GoingAway,
-        SlowReader,
-        Silent,
-        HelloTimeout,
-        Overloaded,
-        TokenExpired,
-        Unauthorized,
-        ProtocolError,
-    ] {
+    for code in
+        [GoingAway, SlowReader, Silent, HelloTimeout, TokenExpired, Unauthorized, ProtocolError]
+    {
         let start = match CloseClass::of(code.number()) {
             CloseClass::Transient => "| 4000 to 4199 |",
             CloseClass::NewToken => "| 4200 to 4299 |",

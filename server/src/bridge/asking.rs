@@ -6,7 +6,7 @@ use rethread_shared::{
     ErrorCode, EventKind, NewEvent, Payload, RunId, ThreadId, WireError,
     event::{AgentCancelled, AgentFailed, UserMessage},
     frame::{Cancelled, Message, Sent, Work},
-    limits::{MESSAGE_BYTES_MAX, NAME_BYTES_MAX, RUNS_WORKED_MAX},
+    limits::{MESSAGE_BYTES_MAX, NAME_BYTES_MAX, RUNS_WORKED_MAX, TITLE_CHARS_MAX},
     order::RunState,
 };
 use tokio::sync::mpsc;
@@ -21,9 +21,6 @@ use crate::{
     log::{Appended, ThreadInfo},
     now,
 };
-
-/// Characters of the first message that become the title of a thread without one.
-const TITLE_CHARS_MAX: usize = 80;
 
 impl Bridge {
     /// A run of a thread, minted and remembered before it is given away.

@@ -24,9 +24,6 @@ pub enum Note {
     Cancelled(Cancelled),
 }
 
-/// Notes that may wait in one connection. Beyond, work goes to others, or waits here.
-pub const NOTES_WAITING_MAX: usize = 64;
-
 /// Work that no agent has taken. The agent may be any.
 #[derive(Clone, Debug)]
 pub struct Waiting {

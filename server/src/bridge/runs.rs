@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use rethread_shared::{
     EventId, EventKind, RunId, ThreadId, WireError,
     event::{Envelope, Payload},
-    limits::{PAGE_BYTES_MAX, PAGE_EVENTS_MAX, RUN_STATES_MAX},
+    limits::{PAGE_BYTES_MAX, PAGE_EVENTS_MAX, RUN_STATES_MAX, RUNS_ENDED_KEPT_MAX},
     order::RunState,
 };
 
@@ -71,9 +71,6 @@ pub(super) enum Origin {
     Asked { agent: Option<String> },
 }
 
-/// Ended runs whose state a thread keeps before it forgets them.
-const ENDED_KEPT_MAX: usize = 64;
-
 impl ThreadRuns {
     /// The run; read from the log when it is not in memory. One that nobody has heard of is new.
     pub(super) async fn known(
@@ -123,7 +120,7 @@ impl ThreadRuns {
     }
 
     fn put(&mut self, known: Known) {
-        if self.known.len() >= ENDED_KEPT_MAX && self.queued.is_empty() {
+        if self.known.len() >= RUNS_ENDED_KEPT_MAX && self.queued.is_empty() {
             self.known.retain(|_, known| known.is_remembered && !known.state.is_ended());
         }
         self.known.insert(known.record.run.clone(), known);

@@ -1,13 +1,13 @@
 //! The token of a request, and the tokens that dev mode hands out.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use axum::{
     Json,
     extract::{FromRequestParts, State},
     http::{header, request::Parts},
 };
-use rethread_shared::{ErrorCode, WireError};
+use rethread_shared::{ErrorCode, WireError, limits::DEV_TOKEN_TTL};
 use serde::Serialize;
 
 use super::{App, problem::Problem};
@@ -36,8 +36,6 @@ impl FromRequestParts<Arc<App>> for Authorized {
 
 /// The user that dev tokens name.
 const DEV_USER: &str = "dev";
-/// Long enough for a day's work, short enough that one that leaks is soon worthless.
-const DEV_TTL: Duration = Duration::from_secs(24 * 60 * 60);
 
 #[derive(Serialize)]
 pub(super) struct DevToken {
@@ -47,6 +45,6 @@ pub(super) struct DevToken {
 
 pub(super) async fn dev(State(app): State<Arc<App>>) -> Json<DevToken> {
     let scope = Scope::ALL.map(|(word, _)| word).join(" ");
-    let token = app.shared.keys.mint(DEV_USER, &scope, vec!["*".into()], DEV_TTL);
+    let token = app.shared.keys.mint(DEV_USER, &scope, vec!["*".into()], DEV_TOKEN_TTL);
     Json(DevToken { token, user: DEV_USER })
 }

@@ -7,15 +7,11 @@ use axum::{
 use rethread_shared::{
     ErrorCode, WireError,
     frame::SUBPROTOCOL,
-    limits::{FRAME_BYTES_HARD_MAX, WRITE_BYTES_MAX},
+    limits::{FRAME_BYTES_HARD_MAX, READ_BUFFER_BYTES, WRITE_BYTES_MAX},
 };
 
 use super::{App, problem::Problem};
 use crate::socket;
-
-/// Bytes that a socket reads at once. Frames of clients are small; with tungstenite's default of
-/// 128 KiB ten thousand idle connections would hold more than a gigabyte.
-const READ_BUFFER_BYTES: usize = 4 * 1024;
 
 pub(super) async fn upgrade(
     State(app): State<Arc<App>>,

@@ -3,15 +3,11 @@
 
 use std::sync::Arc;
 
-use rethread_shared::limits::{PAGE_BYTES_MAX, PAGE_EVENTS_MAX};
+use rethread_shared::limits::{GROUPS_WAITING_MAX, PAGE_BYTES_MAX, PAGE_EVENTS_MAX};
 use tokio::sync::mpsc;
 
 use super::OpenThread;
 use crate::log::{Record, frame::Frame};
-
-/// Groups that may wait for the fan-out. Beyond, the commit thread waits: followers that are woken
-/// late are no reason to hold ever more frames in memory.
-const GROUPS_WAITING_MAX: usize = 16;
 
 /// The new, durable events of one thread in one group.
 pub(super) struct Committed {
