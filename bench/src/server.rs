@@ -41,7 +41,7 @@ impl Home {
         let binary = binary.unwrap_or_else(|| folder.join("rethread"));
         ensure!(
             binary.is_file(),
-            "there is no server at {}; build it: cargo build --release --package rethread-server \
+            "there is no server at {}; build it: cargo build --release --package rethread \
              (or name one with --server)",
             binary.display()
         );

@@ -268,7 +268,7 @@ pub fn binary() -> &'static Path {
         let me = std::env::current_exe().expect("a test has a path");
         let profile = me.parent().and_then(Path::parent).expect("target/PROFILE/deps/TEST");
         let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        cargo.args(["build", "--quiet", "--package", "rethread-server", "--bin", "rethread"]);
+        cargo.args(["build", "--quiet", "--package", "rethread"]);
         if profile.ends_with("release") {
             cargo.arg("--release");
         }

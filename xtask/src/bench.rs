@@ -11,7 +11,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     process::timed("the page", www::build)?;
     process::timed("the server and the load generator", || {
         process::run(&mut process::cargo(
-            "build --release --package rethread-server --package rethread-bench",
+            "build --release --package rethread --package rethread-bench",
         ))
     })?;
     let mut bench =

@@ -28,7 +28,7 @@ pub(crate) fn run(listen: SocketAddr) -> Result<()> {
     process::timed("the package @rethread/client", wasm::build)?;
     process::timed("the page", www::build)?;
     process::timed("the server and the agent", || {
-        process::run(&mut process::cargo("build --package rethread-server --package docs-agent"))
+        process::run(&mut process::cargo("build --package rethread --package docs-agent"))
     })?;
     is_free(listen)?;
 
