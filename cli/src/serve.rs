@@ -12,7 +12,7 @@ use crate::secret::checked;
 
 /// The flags of `rethread serve`.
 #[derive(Args)]
-pub struct Serve {
+pub(crate) struct Serve {
     /// Where to listen. Port 0 takes a free one.
     #[arg(long, default_value = "127.0.0.1:4242")]
     listen: SocketAddr,
@@ -38,7 +38,7 @@ pub struct Serve {
 
 /// Serves until told to stop.
 #[tokio::main]
-pub async fn run(args: Serve) -> anyhow::Result<()> {
+pub(crate) async fn run(args: Serve) -> anyhow::Result<()> {
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
         .with_env_filter(

@@ -9,7 +9,7 @@ use crate::{duration::duration, secret::checked};
 
 /// The flags of `rethread token`.
 #[derive(Args)]
-pub struct Token {
+pub(crate) struct Token {
     /// The secret that the server was given, at least 32 bytes.
     #[arg(long, env = "RETHREAD_SECRET", hide_env_values = true)]
     secret: String,
@@ -32,7 +32,7 @@ pub struct Token {
 }
 
 /// Prints the token.
-pub fn run(args: Token) -> anyhow::Result<()> {
+pub(crate) fn run(args: Token) -> anyhow::Result<()> {
     println!("{}", token(args)?);
     Ok(())
 }
