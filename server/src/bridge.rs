@@ -30,6 +30,7 @@ use tokio::sync::Semaphore;
 use crate::{
     auth::Grant,
     log::{Log, LogError, ThreadInfo},
+    metrics::meters::Publishing,
 };
 use desk::Desk;
 use runs::Runs;
@@ -58,6 +59,7 @@ pub struct Bridge {
     /// Bounds the events that wait for the commit thread.
     room: Arc<Semaphore>,
     stopping: AtomicBool,
+    meters: Publishing,
     me: Weak<Self>,
 }
 
@@ -78,6 +80,7 @@ impl Bridge {
             patience,
             room: Arc::new(Semaphore::new(APPENDS_QUEUED_MAX)),
             stopping: AtomicBool::new(false),
+            meters: Publishing::default(),
             me: me.clone(),
         })
     }

@@ -13,6 +13,7 @@ pub mod config;
 pub mod connections;
 pub mod feed;
 pub mod log;
+pub mod metrics;
 mod now;
 pub mod routes;
 pub mod server;

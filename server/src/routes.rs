@@ -3,6 +3,7 @@
 mod body;
 mod events;
 mod health;
+mod metrics;
 mod page;
 mod problem;
 mod stream;
@@ -39,6 +40,9 @@ const HEALTHZ: &str = "/healthz";
 /// Should it be sent traffic?
 const READYZ: &str = "/readyz";
 
+/// What the server counts and measures.
+const METRICS: &str = "/metrics";
+
 /// What every handler shares.
 #[derive(Clone, Debug)]
 pub(crate) struct App {
@@ -54,7 +58,8 @@ pub fn router(shared: Shared, dev: bool) -> Router {
         .route(THREAD_EVENTS, get(events::read))
         .route(EVENTS, post(events::publish))
         .route(HEALTHZ, get(health::alive))
-        .route(READYZ, get(health::ready));
+        .route(READYZ, get(health::ready))
+        .route(METRICS, get(metrics::text));
     if dev {
         router = router.route(DEV_TOKEN, get(token::dev));
     }

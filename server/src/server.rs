@@ -5,6 +5,7 @@ use std::{path::Path, sync::Arc};
 use anyhow::{Context, anyhow, bail};
 use rethread_shared::{Epoch, limits::DRAIN_DEADLINE};
 use tokio::net::TcpListener;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
     auth::Keys,
@@ -15,7 +16,7 @@ use crate::{
         LocalLog, Log,
         engine::{Engine, Group, fjall::FjallEngine},
     },
-    now, routes,
+    metrics, now, routes,
     socket::Shared,
 };
 
@@ -38,6 +39,8 @@ pub async fn run(
             listener.local_addr()?
         );
     }
+    // First of all: what is made before there is a recorder counts nothing.
+    let upkeep = AbortOnDropHandle::new(tokio::spawn(metrics::install().keep_up()));
     let folder = config.data.join("log");
     let engine = open(&folder).with_context(|| format!("the data folder {}", folder.display()))?;
     let log = LocalLog::open(Arc::new(engine))?;
@@ -49,6 +52,7 @@ pub async fn run(
         keys: Arc::new(Keys::from_secret(&config.secret)),
         connections: connections.clone(),
         heartbeat: config.heartbeat,
+        metrics: config.metrics,
     };
     let (leaving, stopping) = (connections.leaving().clone(), shared.bridge.clone());
     let signal = async move {
@@ -69,6 +73,7 @@ pub async fn run(
         tracing::warn!(open = connections.open(), "some connections did not leave in time");
     }
     tokio::task::spawn_blocking(move || log.close()).await?;
+    drop(upkeep);
     tracing::info!("stopped");
     Ok(())
 }

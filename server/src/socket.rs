@@ -40,6 +40,8 @@ pub struct Shared {
     pub connections: Arc<Connections>,
     /// See [`rethread_shared::limits::HEARTBEAT`].
     pub heartbeat: Duration,
+    /// Who may read the metrics.
+    pub metrics: crate::metrics::Settings,
 }
 
 /// One client's connection.
