@@ -4,7 +4,12 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use anyhow::{Context, bail};
 use clap::{Args, Parser, Subcommand};
-use rethread_server::{auth::Keys, bridge::Patience, config::Config, server};
+use rethread_server::{
+    auth::{Keys, Scope},
+    bridge::Patience,
+    config::Config,
+    server,
+};
 use rethread_shared::limits::SECRET_BYTES_MIN;
 use tokio::net::TcpListener;
 
@@ -66,7 +71,7 @@ struct Token {
     user: String,
     /// What it may do.
     #[arg(long, value_delimiter = ',', default_value = "subscribe,send",
-          value_parser = ["subscribe", "send", "publish", "serve"])]
+          value_parser = Scope::ALL.map(|(word, _)| word))]
     scope: Vec<String>,
     /// A thread it may use beside the user's own. May be given more than once.
     #[arg(long)]
