@@ -12,6 +12,7 @@ pub mod bridge;
 pub mod config;
 pub mod connections;
 pub mod feed;
+pub mod health;
 pub mod log;
 pub mod metrics;
 mod now;

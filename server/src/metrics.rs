@@ -46,6 +46,8 @@ pub enum Access {
     /// Whoever reaches it. The default: it holds numbers, no ids, and Prometheus needs no token then.
     #[default]
     Open,
+    /// Whoever has a token with the scope `admin`.
+    Admin,
     /// Nobody; it answers as an address that does not exist.
     Off,
 }

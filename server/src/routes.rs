@@ -1,5 +1,6 @@
 //! Every address of the server, and the few lines behind each.
 
+mod admin;
 mod body;
 mod events;
 mod health;
@@ -39,7 +40,6 @@ const DEV_TOKEN: &str = "/v1/dev/token";
 const HEALTHZ: &str = "/healthz";
 /// Should it be sent traffic?
 const READYZ: &str = "/readyz";
-
 /// What the server counts and measures.
 const METRICS: &str = "/metrics";
 
@@ -63,11 +63,13 @@ pub fn router(shared: Shared, dev: bool) -> Router {
     if dev {
         router = router.route(DEV_TOKEN, get(token::dev));
     }
+    let app = Arc::new(App { shared });
     router
+        .nest(admin::ADMIN, admin::router(&app))
         .fallback(page::serve)
         .method_not_allowed_fallback(not_allowed)
         .layer(axum::extract::DefaultBodyLimit::max(HTTP_BODY_BYTES_MAX))
-        .with_state(Arc::new(App { shared }))
+        .with_state(app)
 }
 
 /// Answers requests on `listener` until `shutdown` completes, and then those that are under way.

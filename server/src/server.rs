@@ -1,6 +1,6 @@
 //! A whole server: from the data folder to the listener, and back again at its end.
 
-use std::{path::Path, sync::Arc};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use anyhow::{Context, anyhow, bail};
 use rethread_shared::{Epoch, limits::DRAIN_DEADLINE};
@@ -12,6 +12,7 @@ use crate::{
     bridge::Bridge,
     config::Config,
     connections::Connections,
+    health::{Health, Part, State},
     log::{
         LocalLog, Log,
         engine::{Engine, Group, fjall::FjallEngine},
@@ -19,6 +20,8 @@ use crate::{
     metrics, now, routes,
     socket::Shared,
 };
+
+const LOG_WATCHED_EVERY: Duration = Duration::from_millis(500);
 
 /// Serves until `shutdown` completes; calls `ready` once it takes connections. At the end readiness
 /// fails, nothing new is accepted, the open connections are told when to come back, and what is
@@ -41,6 +44,7 @@ pub async fn run(
     }
     // First of all: what is made before there is a recorder counts nothing.
     let upkeep = AbortOnDropHandle::new(tokio::spawn(metrics::install().keep_up()));
+    let health = Arc::new(Health::new());
     let folder = config.data.join("log");
     let engine = open(&folder).with_context(|| format!("the data folder {}", folder.display()))?;
     let log = LocalLog::open(Arc::new(engine))?;
@@ -51,12 +55,19 @@ pub async fn run(
         bridge,
         keys: Arc::new(Keys::from_secret(&config.secret)),
         connections: connections.clone(),
+        health: health.clone(),
         heartbeat: config.heartbeat,
         metrics: config.metrics,
     };
+    for part in [Part::Log, Part::Registry, Part::Feeds, Part::Agents] {
+        health.report(part, State::Active, "");
+    }
+    health.report(Part::Orchestrator, State::Active, "none is configured");
+    tokio::spawn(watch(shared.bridge.log().clone(), health.clone()));
     let (leaving, stopping) = (connections.leaving().clone(), shared.bridge.clone());
     let signal = async move {
         shutdown.await;
+        health.stop();
         tracing::info!("stopping: telling the connections when to come back");
         stopping.stop();
         leaving.cancel();
@@ -76,6 +87,17 @@ pub async fn run(
     drop(upkeep);
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Tells the health of the log until the server is gone.
+async fn watch(log: Arc<dyn Log>, health: Arc<Health>) {
+    let mut every = tokio::time::interval(LOG_WATCHED_EVERY);
+    while Arc::strong_count(&log) > 1 {
+        every.tick().await;
+        if let Some(reason) = log.poisoned() {
+            health.report(Part::Log, State::Failed, format!("{reason}; restart the server"));
+        }
+    }
 }
 
 /// Gives every thread of a data folder a new epoch; says how many there are. For a folder that was

@@ -109,7 +109,6 @@ impl ByTransport {
     }
 
     /// Its counter.
-    #[must_use]
     pub fn of(&self, transport: Transport) -> &Counter {
         &self.0[transport as usize]
     }

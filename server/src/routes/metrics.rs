@@ -7,13 +7,23 @@ use axum::{
 };
 use rethread_shared::{ErrorCode, WireError};
 
-use super::{App, problem::Problem};
-use crate::metrics::{self, Access};
+use super::{App, problem::Problem, token::Authorized};
+use crate::{
+    auth::Scope,
+    metrics::{self, Access},
+};
 
 /// Everything counted, in Prometheus' text format.
-pub(super) async fn text(State(app): State<Arc<App>>) -> Result<Response, Problem> {
-    if app.shared.metrics.access == Access::Off {
-        return Err(WireError::new(ErrorCode::NotFound, "there is nothing at /metrics").into());
+pub(super) async fn text(
+    State(app): State<Arc<App>>,
+    token: Result<Authorized, Problem>,
+) -> Result<Response, Problem> {
+    match app.shared.metrics.access {
+        Access::Open => {}
+        Access::Admin => token?.0.require(Scope::Admin)?,
+        Access::Off => {
+            return Err(WireError::new(ErrorCode::NotFound, "there is nothing at /metrics").into());
+        }
     }
     let text = metrics::install().text().ok_or_else(|| {
         WireError::new(
