@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::Args;
-use rethread_server::auth::Keys;
+use rethread_server::auth::{Keys, Scope};
 
 use crate::{duration::duration, secret::checked};
 
@@ -18,7 +18,7 @@ pub(crate) struct Token {
     user: String,
     /// What it may do.
     #[arg(long, value_delimiter = ',', default_value = "subscribe,send",
-          value_parser = ["subscribe", "send", "publish", "serve"])]
+          value_parser = Scope::ALL.map(|(word, _)| word))]
     scope: Vec<String>,
     /// A thread it may use beside the user's own. May be given more than once.
     #[arg(long)]

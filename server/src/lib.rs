@@ -16,6 +16,7 @@ pub mod bridge;
 pub mod config;
 pub mod connections;
 pub mod feed;
+pub mod health;
 pub mod log;
 mod now;
 pub mod routes;

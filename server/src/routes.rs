@@ -1,5 +1,6 @@
 //! Every address of the server, and the few lines behind each.
 
+mod admin;
 mod body;
 mod events;
 mod health;
@@ -94,10 +95,12 @@ fn endpoints() -> Router<Arc<App>> {
 }
 
 fn finish(router: Router<Arc<App>>, shared: Shared) -> Router {
+    let app = Arc::new(App { shared });
     router
+        .nest(admin::ADMIN, admin::router(&app))
         .method_not_allowed_fallback(not_allowed)
         .layer(axum::extract::DefaultBodyLimit::max(HTTP_BODY_BYTES_MAX))
-        .with_state(Arc::new(App { shared }))
+        .with_state(app)
 }
 
 /// Answers requests on `listener` until `shutdown` completes, and then those that are under way.

@@ -11,6 +11,7 @@ use crate::{
     bridge::Bridge,
     config::Config,
     connections::Connections,
+    health::{Health, Part, State},
     log::{
         LocalLog, Log,
         engine::{Engine, Group, fjall::FjallEngine},
@@ -19,6 +20,8 @@ use crate::{
     socket::Shared,
     trusted::Trusted,
 };
+
+const LOG_WATCHED_EVERY: Duration = Duration::from_millis(500);
 
 /// A server that is open: its log is read, its bridge takes events, and nothing listens yet.
 ///
@@ -64,12 +67,21 @@ impl Server {
         let log = LocalLog::open(Arc::new(engine))?;
         let bridge = Bridge::new(Arc::new(log.clone()) as Arc<dyn Log>, config.patience);
         bridge.recover().await.context("taking up the runs of before")?;
+        let health = Arc::new(Health::new());
         let shared = Shared {
             bridge,
             keys: Arc::new(Keys::from_secret(&config.secret)),
             connections: Arc::new(Connections::default()),
+            health: health.clone(),
             heartbeat: config.heartbeat,
         };
+        for part in [Part::Log, Part::Registry, Part::Feeds, Part::Agents] {
+            health.report(part, State::Active, "");
+        }
+        health.report(Part::Orchestrator, State::Active, "none is configured");
+        let stopped = shared.connections.leaving().clone();
+        let watched = watch(shared.bridge.log().clone(), health);
+        tokio::spawn(async move { stopped.run_until_cancelled(watched).await });
         Ok(Self { shared, log })
     }
 
@@ -96,12 +108,14 @@ impl Server {
     /// Begins to stop: `/readyz` fails, the open connections and streams are told when to come back,
     /// and end. For a web server's graceful shutdown, which waits for them; [`Server::close`] follows.
     pub fn stop(&self) {
+        self.shared.health.stop();
         self.shared.bridge.stop();
         self.shared.connections.leaving().cancel();
     }
 
-    /// Stops, waits until the connections have left, and writes what is queued. The data folder is
-    /// free then. What is published later is refused with `shutting_down`.
+    /// Stops, waits until the connections have left, and writes what is queued. What is published later
+    /// is refused with `shutting_down`. The data folder is free for another server once this one, its
+    /// router and all that it gave away are dropped.
     pub async fn close(&self) {
         self.stop();
         let connections = &self.shared.connections;
@@ -153,6 +167,17 @@ pub async fn run(
     server.close().await;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Tells the health of the log until the server is gone.
+async fn watch(log: Arc<dyn Log>, health: Arc<Health>) {
+    let mut every = tokio::time::interval(LOG_WATCHED_EVERY);
+    while Arc::strong_count(&log) > 1 {
+        every.tick().await;
+        if let Some(reason) = log.poisoned() {
+            health.report(Part::Log, State::Failed, format!("{reason}; restart the server"));
+        }
+    }
 }
 
 /// Gives every thread of a data folder a new epoch; says how many there are. For a folder that was
