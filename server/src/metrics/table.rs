@@ -101,6 +101,11 @@ table! {
     /// Processor time that the process has used.
     PROCESS_CPU_SECONDS_TOTAL = "process_cpu_seconds_total", Counter, Seconds, [];
 
+    // Health.
+
+    /// 1 for the state that a part of the server is in, 0 for the others.
+    HEALTH_STATE = "rethread_health_state", Gauge, Count, ["part", "state"];
+
     // Events in.
 
     /// Events that publishers sent, good or bad.
