@@ -9,6 +9,7 @@
 //! - [`order`]: the state machine of a run, which says which event may come next;
 //! - [`frame`]: what travels over the WebSocket;
 //! - [`code`]: error codes and close codes, and what a client does about each;
+//! - [`view`]: what a chat shows of a thread: the fold of its events;
 //! - [`limits`]: every limit, with its default and its reason.
 //!
 //! The wire format is written out, with examples that a test holds to these types, in PROTOCOL.md.
@@ -22,6 +23,7 @@ pub mod id;
 pub mod json;
 pub mod limits;
 pub mod order;
+pub mod view;
 
 pub use code::{CloseCode, ErrorCode, WireError};
 pub use event::{Event, EventKind, NewEvent, Payload};

@@ -22,4 +22,5 @@ golden! {
     client_frames = "client_frames.json";
     server_frames = "server_frames.json";
     http = "http.json";
+    view = "view.json";
 }
