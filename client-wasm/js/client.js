@@ -3,6 +3,7 @@ import { RethreadError, call, fromWire } from "./error.js";
 import { Handlers } from "./handlers.js";
 import { newMessageId } from "./message_id.js";
 import { listenToPage } from "./page.js";
+import { openSocket } from "./socket.js";
 import { statusOf } from "./status.js";
 import { Thread } from "./thread.js";
 
@@ -12,14 +13,17 @@ const WAIT_MS_MAX = 2 ** 31 - 1;
 /** A connection; see index.d.ts. Around the driver: the timer, the token, the page, the threads. */
 export class Client {
   #driver;
+  #address;
   #token;
+  /** The connection that the driver counts on, and its socket once it has one. */
+  #connection = 0;
+  #socket;
   #timer;
   #wakeAt = Infinity;
   #leavePage;
   #status = { state: "connecting", attempt: 1 };
   #handlers = new Handlers();
   #threads = new Map();
-  #dials = 0;
   /** Threads that are followed and do not yet have what happened before this connection. */
   #behind = new Set();
   #replayed = 0;
@@ -36,8 +40,9 @@ export class Client {
 
   constructor(address, token) {
     const seed = crypto.getRandomValues(new Uint32Array(2));
+    this.#address = address;
     this.#token = token;
-    this.#driver = new Driver(address, seed[0] / 2 ** 32 + seed[1], this.#sink());
+    this.#driver = new Driver(seed[0] / 2 ** 32 + seed[1], this.#sink());
     this.#leavePage = listenToPage((what) => this.#do((driver) => driver.page(what)));
     this.#do((driver) => driver.page("connect"));
   }
@@ -81,7 +86,9 @@ export class Client {
   #sink() {
     const thread = (id) => this.#threads.get(id);
     return guarded({
-      dial: (wantsNew) => void this.#dial(wantsNew),
+      dial: (connection, wantsNew) => void this.#dial(connection, wantsNew),
+      transmit: (frame) => this.#socket?.send(frame),
+      disconnect: (connection, code) => this.#disconnect(connection, code),
       wake: (waitMs) => this.#wake(waitMs),
       status: (state, failed, waitMs, why) =>
         this.#changed(statusOf(state, failed, waitMs, state === "closed" ? fromWire(why) : why)),
@@ -106,28 +113,51 @@ export class Client {
     });
   }
 
-  /** Brings the token for a dial. */
-  async #dial(wantsNew) {
-    const token = this.#token;
-    const dial = ++this.#dials;
-    // What comes after the next dial is not for that one.
-    const open = (brought, forGood) =>
-      dial === this.#dials && this.#do((driver) => driver.open(brought, forGood));
-    if (typeof token === "string") {
-      // Not within the driver's call: it is told when it listens again.
-      await undefined;
-      open(wantsNew ? undefined : token, wantsNew);
+  /** Brings the token for a dial, and opens the socket. */
+  async #dial(connection, wantsNew) {
+    this.#connection = connection;
+    this.#socket = undefined;
+    // Not within the driver's call: it is told when it listens again.
+    await undefined;
+    const token = await this.#bring(wantsNew);
+    // Given up meanwhile; what comes late is not for the next.
+    if (connection !== this.#connection) return;
+    if (token === undefined) {
+      const isForGood = typeof this.#token === "string";
+      this.#do((driver) => (isForGood ? driver.denied(connection) : driver.closed(connection, 0)));
       return;
     }
+    const hear = (say) => connection === this.#connection && this.#do(say);
+    try {
+      this.#socket = openSocket(this.#address, {
+        opened: () => hear((driver) => driver.opened(connection, token)),
+        frame: (frame) => hear((driver) => driver.frame(connection, frame)),
+        closed: (code) => hear((driver) => driver.closed(connection, code)),
+      });
+    } catch (cause) {
+      console.warn("Rethread:", cause);
+      hear((driver) => driver.closed(connection, 0));
+    }
+  }
+
+  async #bring(wantsNew) {
+    const token = this.#token;
+    if (typeof token === "string") return wantsNew ? undefined : token;
     try {
       const brought = await token({ refused: wantsNew });
       if (typeof brought !== "string") throw new TypeError("the token function brought no string");
-      open(brought, false);
+      return brought;
     } catch (cause) {
       const message = "there was no token; the function will be called again";
       console.warn("Rethread:", new RethreadError("token_failed", message, { cause }));
-      open(undefined, false);
     }
+  }
+
+  #disconnect(connection, code) {
+    if (connection !== this.#connection) return;
+    this.#connection = 0;
+    this.#socket?.close(code);
+    this.#socket = undefined;
   }
 
   /**

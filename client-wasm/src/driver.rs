@@ -1,70 +1,42 @@
-//! The loop around the session: does what it says, tells it what happens.
+//! The loop around the session: does what it says, tells it what happens. The sockets themselves are
+//! JavaScript's: which kind there is, and with whom it is shared, is no matter of the session.
 
 use std::{
     cell::{Cell, RefCell},
     rc::Rc,
 };
 
-use rethread_client::session::{
-    Action, ConnectionId, Delivery, Notice, Session, Status, TokenWish,
-};
+use rethread_client::session::{Action, Delivery, Notice, Session, Status, TokenWish};
 use wasm_bindgen::prelude::*;
-use wasm_bindgen_futures::spawn_local;
 
 use crate::{
     hex,
     sink::{self, Sink},
-    socket::{Said, Socket},
-    wire::{self, Heard, JsBatch, NoEvent, error_to_js},
+    wire::{self, JsBatch, NoEvent, error_to_js},
 };
 
-/// The session with its surroundings. Shared by the surface and the task of each connection.
+/// The session with its surroundings.
 pub(crate) struct Inner {
     session: RefCell<Session<JsBatch, NoEvent>>,
-    url: String,
     sink: RefCell<Option<Rc<Sink>>>,
-    /// The connection that the session counts on, with its socket once it has one.
-    connection: RefCell<Option<(ConnectionId, Option<Socket>)>>,
     draining: Cell<bool>,
 }
 
 impl Inner {
     /// A driver that does nothing yet.
-    pub(crate) fn new(url: String, seed: u64, sink: Sink) -> Rc<Self> {
+    pub(crate) fn new(seed: u64, sink: Sink) -> Self {
         let client = concat!("@rethread/client ", env!("CARGO_PKG_VERSION")).to_owned();
-        Rc::new(Self {
+        Self {
             session: RefCell::new(Session::new(Some(client), seed)),
-            url,
             sink: RefCell::new(Some(Rc::new(sink))),
-            connection: RefCell::default(),
             draining: Cell::new(false),
-        })
+        }
     }
 
     /// Says something to the session. [`Inner::drain`] must follow.
     pub(crate) fn say<T>(&self, say: impl FnOnce(&mut Session<JsBatch, NoEvent>, u64) -> T) -> T {
         let now = now();
         say(&mut self.session.borrow_mut(), now)
-    }
-
-    /// Goes on with the dial that waits for a token; or ends it when there is none, for now or for
-    /// good.
-    pub(crate) fn open(self: &Rc<Self>, token: Option<String>, for_good: bool) {
-        let connection = match &*self.connection.borrow() {
-            Some((connection, None)) => *connection,
-            _ => return,
-        };
-        if let Some(token) = token
-            && let Ok(socket) = Socket::dial(&self.url)
-        {
-            self.connection.replace(Some((connection, Some(socket.clone()))));
-            spawn_local(self.clone().attend(connection, socket, token));
-            return;
-        }
-        self.say(|session, now| match for_good {
-            true => session.handle_no_token(connection),
-            false => session.handle_closed(connection, None, now),
-        });
     }
 
     /// Does what the session says until it says no more. JavaScript that is called on the way may
@@ -77,7 +49,15 @@ impl Inner {
         loop {
             let action = self.session.borrow_mut().poll_action();
             if let Some(action) = action {
-                self.act(action, &sink);
+                match action {
+                    Action::Dial { connection, token } => {
+                        sink.dial(connection.number(), token == TokenWish::New);
+                    }
+                    Action::Transmit(frame) => sink.transmit(&wire::write(&frame)),
+                    Action::Disconnect { connection, code } => {
+                        sink.disconnect(connection.number(), code.unwrap_or(NORMAL_CLOSE));
+                    }
+                }
                 continue;
             }
             let notice = self.session.borrow_mut().poll_notice();
@@ -87,49 +67,6 @@ impl Inner {
         self.draining.set(false);
         let next = self.session.borrow().next_timeout();
         sink.wake(next.map_or(-1.0, |at| at.saturating_sub(now()) as f64));
-    }
-
-    fn act(&self, action: Action<NoEvent>, sink: &Sink) {
-        match action {
-            Action::Dial { connection, token } => {
-                self.connection.replace(Some((connection, None)));
-                sink.dial(token == TokenWish::New);
-            }
-            Action::Transmit(frame) => {
-                if let Some((_, Some(socket))) = &*self.connection.borrow() {
-                    socket.send(&wire::write(&frame));
-                }
-            }
-            Action::Disconnect { connection, code } => {
-                if let Some((_, Some(socket))) = self.leave(connection) {
-                    socket.close(code);
-                }
-            }
-        }
-    }
-
-    /// One connection, from its socket's opening to its end.
-    async fn attend(self: Rc<Self>, connection: ConnectionId, socket: Socket, token: String) {
-        let mut token = Some(token);
-        let code = socket.listen(|said| self.hear(connection, said, &mut token)).await;
-        self.leave(connection);
-        self.say(|session, now| session.handle_closed(connection, code, now));
-        self.drain();
-    }
-
-    fn hear(&self, connection: ConnectionId, said: Said, token: &mut Option<String>) {
-        let heard = match said {
-            Said::Text(text) => wire::read(&text),
-            Said::Binary => Heard::Broken,
-            Said::Opened => Heard::Unknown,
-        };
-        self.say(|session, now| match (token.take(), heard) {
-            (Some(token), _) => session.handle_opened(connection, token, now),
-            (None, Heard::Frame(frame)) => session.handle_frame(connection, frame, now),
-            (None, Heard::Unknown) => session.handle_unknown_frame(connection, now),
-            (None, Heard::Broken) => session.handle_broken_frame(connection, now),
-        });
-        self.drain();
     }
 
     fn tell(&self, notice: Notice<JsBatch>, sink: &Sink) {
@@ -167,12 +104,10 @@ impl Inner {
             Notice::Published { .. } | Notice::Work(_) | Notice::RunCancelled { .. } => {}
         }
     }
-
-    /// Counts on this connection no more.
-    fn leave(&self, connection: ConnectionId) -> Option<(ConnectionId, Option<Socket>)> {
-        self.connection.borrow_mut().take_if(|(current, _)| *current == connection)
-    }
 }
+
+/// The close code of an ordinary end (RFC 6455, section 7.4.1).
+const NORMAL_CLOSE: u16 = 1000;
 
 /// Milliseconds by a clock that does not go back.
 fn now() -> u64 {

@@ -9,7 +9,6 @@
 //! |---|---|
 //! | `surface.rs` | what JavaScript calls |
 //! | `driver.rs` | the loop around the session |
-//! | `socket.rs` | the browser's WebSocket |
 //! | `wire.rs` | frames from and to JSON: the browser parses, and events stay its objects |
 //! | `hex.rs` | ids as text |
 //! | `sink.rs` | what the driver calls in JavaScript |
@@ -23,7 +22,6 @@
 mod driver;
 mod hex;
 mod sink;
-mod socket;
 mod surface;
 mod wire;
 

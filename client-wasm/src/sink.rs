@@ -1,6 +1,6 @@
 //! What the driver calls in JavaScript: the methods of one object that `js/client.js` makes.
 
-use js_sys::Array;
+use js_sys::{Array, Object};
 use rethread_client::session::{Closed, Failure, Lost, Status};
 use rethread_shared::{WireError, frame::ResetReason};
 use wasm_bindgen::prelude::*;
@@ -12,10 +12,18 @@ extern "C" {
     /// None of its methods throws; `js/client.js` sees to that.
     pub(crate) type Sink;
 
-    /// A token is wanted: any, or a new one because the last was refused. Answered with
-    /// `Driver.open`.
+    /// A connection is wanted, and a token for it: any, or a new one because the last was refused.
+    /// Answered with `Driver.opened`, `Driver.closed` or `Driver.denied`.
     #[wasm_bindgen(method)]
-    pub(crate) fn dial(this: &Sink, new: bool);
+    pub(crate) fn dial(this: &Sink, connection: u32, new: bool);
+
+    /// A frame for the connection that was dialled last, as an object.
+    #[wasm_bindgen(method)]
+    pub(crate) fn transmit(this: &Sink, frame: &Object);
+
+    /// The connection is given up, or its dial is.
+    #[wasm_bindgen(method)]
+    pub(crate) fn disconnect(this: &Sink, connection: u32, code: u16);
 
     /// Time must be told in so many milliseconds; negative: need not be told.
     #[wasm_bindgen(method)]

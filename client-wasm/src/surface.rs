@@ -7,29 +7,28 @@
 //! Nothing that is asked for here happens before `flush`, so that the caller can first note down
 //! what the answer will be for.
 
-use std::{fmt, rc::Rc, str::FromStr};
+use std::{fmt, str::FromStr};
 
-use rethread_client::session::{CommandId, OutboxFull};
+use rethread_client::session::{CommandId, ConnectionId, OutboxFull};
 use rethread_shared::{ErrorCode, IdError, Position, RunId, ThreadId, WireError, frame::Start};
 use wasm_bindgen::prelude::*;
 
 use crate::{
     driver::Inner,
     sink::{Sink, local_error},
-    wire::error_to_js,
+    wire::{self, Heard, error_to_js},
 };
 
 /// A connection to a server, with its session.
 #[wasm_bindgen]
-pub struct Driver(Rc<Inner>);
+pub struct Driver(Inner);
 
 #[wasm_bindgen]
 impl Driver {
-    /// A driver for the WebSocket at `url`, which has not begun. `sink` is told everything; `seed`
-    /// is any random number.
+    /// A driver, which has not begun. `sink` is told everything; `seed` is any random number.
     #[wasm_bindgen(constructor)]
-    pub fn new(url: JsValue, seed: f64, sink: JsValue) -> Self {
-        Self(Inner::new(text(&url), seed.to_bits(), sink.unchecked_into::<Sink>()))
+    pub fn new(seed: f64, sink: JsValue) -> Self {
+        Self(Inner::new(seed.to_bits(), sink.unchecked_into::<Sink>()))
     }
 
     /// Does what is due. To be called after every other call, and when the sink's `wake` said.
@@ -52,9 +51,33 @@ impl Driver {
         });
     }
 
-    /// The token that `dial` asked for; or none, for now or for good.
-    pub fn open(&self, token: JsValue, for_good: bool) {
-        self.0.open(token.as_string(), for_good);
+    /// The socket of a dial is open, and this is the token for it.
+    pub fn opened(&self, connection: u32, token: JsValue) {
+        let token = text(&token);
+        self.0.say(|session, now| session.handle_opened(named(connection), token, now));
+    }
+
+    /// A frame came: what `JSON.parse` made of it, or anything else where it is no JSON.
+    pub fn frame(&self, connection: u32, frame: JsValue) {
+        let (connection, heard) = (named(connection), wire::read(frame));
+        self.0.say(|session, now| match heard {
+            Heard::Frame(frame) => session.handle_frame(connection, frame, now),
+            Heard::Unknown => session.handle_unknown_frame(connection, now),
+            Heard::Broken => session.handle_broken_frame(connection, now),
+        });
+    }
+
+    /// The connection is gone, with the code that the server sent, or 0; or there was no token, or
+    /// no socket.
+    pub fn closed(&self, connection: u32, code: u16) {
+        // 1005 and 1006 mean that there was no close frame, or none with a code.
+        let code = Some(code).filter(|code| !matches!(code, 0 | 1005 | 1006));
+        self.0.say(|session, now| session.handle_closed(named(connection), code, now));
+    }
+
+    /// A new token was wanted, and there will be none.
+    pub fn denied(&self, connection: u32) {
+        self.0.say(|session, _| session.handle_no_token(named(connection)));
     }
 
     /// Follows a thread after `"start"`, `"now"`, or a position: its epoch, and `seq`. Or changes
@@ -110,6 +133,10 @@ impl fmt::Debug for Driver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Driver")
     }
+}
+
+fn named(connection: u32) -> ConnectionId {
+    ConnectionId::from_number(connection)
 }
 
 fn text(value: &JsValue) -> String {

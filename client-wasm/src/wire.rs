@@ -1,14 +1,12 @@
-//! Frames from and to JSON text. The browser's own `JSON.parse` makes the objects; of an `events`
-//! frame only the head is read, and its array goes to the application as it is.
+//! Frames from and to JavaScript's objects, which the browser's own `JSON` makes and writes. Of an
+//! `events` frame only the head is read, and its array goes to the application as it is.
 //!
-//! Frames are read member by member and written as rows of members, because every type that serde
-//! reads or writes costs about a kilobyte of download.
-
-mod record;
+//! Frames are read and written member by member, because every type that serde reads or writes costs
+//! about a kilobyte of download.
 
 use std::str::FromStr;
 
-use js_sys::{Array, JSON, JsString};
+use js_sys::{Array, Object};
 use rethread_client::session::Batch;
 use rethread_shared::{
     WireError,
@@ -18,10 +16,8 @@ use rethread_shared::{
     },
     limits::Announced,
 };
-use serde::Serialize;
 use wasm_bindgen::prelude::*;
 
-use self::record::{Record, Value};
 use crate::hex;
 
 /// The events of one frame: the array that `JSON.parse` made.
@@ -52,12 +48,11 @@ impl Batch for JsBatch {
 }
 
 /// Reads a frame.
-pub(crate) fn read(text: &str) -> Heard {
-    let Ok(value) = JSON::parse(text) else { return Heard::Broken };
-    if !value.is_object() {
+pub(crate) fn read(frame: JsValue) -> Heard {
+    if !frame.is_object() {
         return Heard::Broken;
     }
-    let members: Members = value.unchecked_into();
+    let members: Members = frame.unchecked_into();
     let Some(op) = members.text("op") else { return Heard::Broken };
     let frame = match op.as_str() {
         "events" => events(&members),
@@ -69,76 +64,106 @@ pub(crate) fn read(text: &str) -> Heard {
 }
 
 /// Writes a frame.
-pub(crate) fn write(frame: &ClientFrame<NoEvent>) -> JsString {
-    let (epoch, message_id);
-    let mut record = Record::default();
+pub(crate) fn write(frame: &ClientFrame<NoEvent>) -> Object {
+    let record = Record::new();
     match frame {
-        ClientFrame::Hello(hello) => record
-            .text("op", "hello")
-            .text("token", &hello.token)
-            .text_if("client", hello.client.as_deref()),
+        ClientFrame::Hello(hello) => {
+            record.text("op", "hello");
+            record.text("token", &hello.token);
+            record.text_if("client", hello.client.as_deref());
+        }
         ClientFrame::Subscribe(subscribe) => {
-            let after = match subscribe.after {
-                Start::Beginning => Value::Text("start"),
-                Start::Now => Value::Text("now"),
+            record.text("op", "subscribe");
+            record.text("thread", subscribe.thread.as_str());
+            match subscribe.after {
+                Start::Beginning => record.text("after", "start"),
+                Start::Now => record.text("after", "now"),
                 Start::After(position) => {
-                    epoch = hex::epoch(position.epoch);
-                    let mut after = Record::default();
-                    after.text("epoch", &epoch).number("seq", position.seq);
-                    Value::Record(after)
+                    let after = Record::new();
+                    after.text("epoch", &hex::epoch(position.epoch));
+                    after.number("seq", position.seq);
+                    record.0.put("after", &after.into());
                 }
-            };
-            record
-                .text("op", "subscribe")
-                .text("thread", subscribe.thread.as_str())
-                .put("after", after)
+            }
         }
         ClientFrame::Unsubscribe(unsubscribe) => {
-            record.text("op", "unsubscribe").text("thread", unsubscribe.thread.as_str())
+            record.text("op", "unsubscribe");
+            record.text("thread", unsubscribe.thread.as_str());
         }
         ClientFrame::Send(send) => {
-            message_id = hex::event_id(send.message_id);
-            record
-                .text("op", "send")
-                .number("req", send.req)
-                .text("thread", send.thread.as_str())
-                .text("message_id", &message_id)
-                .text("text", &send.text)
-                .text_if("agent", send.agent.as_deref())
+            record.text("op", "send");
+            record.number("req", send.req);
+            record.text("thread", send.thread.as_str());
+            record.text("message_id", &hex::event_id(send.message_id));
+            record.text("text", &send.text);
+            record.text_if("agent", send.agent.as_deref());
         }
-        ClientFrame::Cancel(cancel) => record
-            .text("op", "cancel")
-            .number("req", cancel.req)
-            .text("run", cancel.run.as_str())
-            .text_if("reason", cancel.reason.as_deref()),
+        ClientFrame::Cancel(cancel) => {
+            record.text("op", "cancel");
+            record.number("req", cancel.req);
+            record.text("run", cancel.run.as_str());
+            record.text_if("reason", cancel.reason.as_deref());
+        }
         // A page does neither publish nor serve.
         ClientFrame::Ping | ClientFrame::Publish(_) | ClientFrame::Serve(_) => {
-            record.text("op", "ping")
+            record.text("op", "ping");
         }
-    };
-    JSON::stringify(&to_js(&record)).unwrap_or_else(JsString::from)
+    }
+    record.into()
 }
 
 /// An error as JavaScript gets it: the members of a server's.
 pub(crate) fn error_to_js(error: &WireError) -> JsValue {
-    let mut record = Record::default();
-    record
-        .text("code", error.code.as_str())
-        .text("message", &error.message)
-        .text_if("expected", error.expected.as_deref())
-        .text_if("received", error.received.as_deref());
+    let record = Record::new();
+    record.text("code", error.code.as_str());
+    record.text("message", &error.message);
+    record.text_if("expected", error.expected.as_deref());
+    record.text_if("received", error.received.as_deref());
     if !error.tried.is_empty() {
-        record.put("tried", Value::Texts(&error.tried));
+        let tried: Array = error.tried.iter().map(|text| JsValue::from_str(text)).collect();
+        record.0.put("tried", &tried);
     }
     if let Some(wait) = error.retry_after_ms {
         record.number("retry_after_ms", wait);
     }
-    to_js(&record)
+    Object::from(record).into()
 }
 
-fn to_js(record: &Record<'_>) -> JsValue {
-    let serializer = serde_wasm_bindgen::Serializer::new().serialize_maps_as_objects(true);
-    record.serialize(&serializer).unwrap_or_default()
+/// An object on its way to JavaScript.
+struct Record(Members);
+
+impl Record {
+    fn new() -> Self {
+        Self(Object::new().unchecked_into())
+    }
+
+    fn text(&self, name: &str, text: &str) {
+        self.0.put(name, &JsValue::from_str(text));
+    }
+
+    /// Leaves the member out where there is no text.
+    fn text_if(&self, name: &str, text: Option<&str>) {
+        if let Some(text) = text {
+            self.text(name, text);
+        }
+    }
+
+    /// JavaScript keeps numbers exactly up to 2^53, and nothing here is larger.
+    fn number(&self, name: &str, number: u64) {
+        self.0.put(name, &JsValue::from_f64(number as f64));
+    }
+}
+
+impl From<Record> for Object {
+    fn from(record: Record) -> Self {
+        record.0.unchecked_into()
+    }
+}
+
+impl From<Record> for JsValue {
+    fn from(record: Record) -> Self {
+        record.0.into()
+    }
 }
 
 fn events(members: &Members) -> Option<ServerFrame<JsBatch>> {
@@ -202,8 +227,11 @@ fn control(op: &str, members: &Members) -> Option<ServerFrame<JsBatch>> {
 
 #[wasm_bindgen]
 extern "C" {
-    /// An object that `JSON.parse` made.
+    /// An object of JSON.
     type Members;
+
+    #[wasm_bindgen(method, structural, indexing_setter)]
+    fn put(this: &Members, name: &str, value: &JsValue);
 
     #[wasm_bindgen(method, structural, indexing_getter)]
     fn value(this: &Members, name: &str) -> JsValue;

@@ -93,6 +93,14 @@ pub struct Session<B, E> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConnectionId(u32);
 
+impl ConnectionId {
+    /// The connection of that number.
+    #[must_use]
+    pub fn from_number(number: u32) -> Self {
+        Self(number)
+    }
+}
+
 /// Names one command of a session. It is the command's `req` on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CommandId(u64);
