@@ -7,7 +7,7 @@
 use std::str::FromStr;
 
 use js_sys::{Array, Object};
-use rethread_client::session::Batch;
+use rethread_client::session::{Batch, Publishable};
 use rethread_shared::{
     WireError,
     frame::{
@@ -35,6 +35,10 @@ pub(crate) enum Heard {
     Unknown,
     /// Not what its `op` says, or no frame at all.
     Broken,
+}
+
+impl Publishable for NoEvent {
+    const IS_AGENT: bool = false;
 }
 
 impl Batch for JsBatch {

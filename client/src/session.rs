@@ -34,8 +34,6 @@ mod subscriptions;
 mod tests;
 mod timers;
 
-use std::collections::VecDeque;
-
 use rethread_shared::{
     EventId, Position, RunId, ThreadId, WireError,
     frame::{ClientFrame, Start, Unsubscribe},
@@ -52,7 +50,7 @@ use self::{
 };
 
 pub use self::{
-    output::{Action, Batch, Delivery, Failure, Notice},
+    output::{Action, Batch, Delivery, Failure, Notice, Publishable},
     state::{Closed, Lost, Status, TokenWish},
 };
 
@@ -85,8 +83,8 @@ pub struct Session<B, E> {
     dialed_at: Option<u64>,
     offline: bool,
     hidden: bool,
-    actions: VecDeque<Action<E>>,
-    notices: VecDeque<Notice<B>>,
+    actions: Vec<Action<E>>,
+    notices: Vec<Notice<B>>,
 }
 
 /// Names one connection of a session, from its dial to its end.
@@ -122,7 +120,7 @@ pub(crate) enum Sabotage {
     ResendWithoutId,
 }
 
-impl<B: Batch, E: Clone> Session<B, E> {
+impl<B: Batch, E: Publishable> Session<B, E> {
     /// A session that does nothing yet. `client` is this program's name and version, for the
     /// server's operator; `seed` is any random number, and makes the waits.
     #[must_use]
@@ -141,8 +139,8 @@ impl<B: Batch, E: Clone> Session<B, E> {
             dialed_at: None,
             offline: false,
             hidden: false,
-            actions: VecDeque::new(),
-            notices: VecDeque::new(),
+            actions: Vec::new(),
+            notices: Vec::new(),
         }
     }
 
@@ -264,12 +262,12 @@ impl<B: Batch, E: Clone> Session<B, E> {
 
     /// What the driver must do next.
     pub fn poll_action(&mut self) -> Option<Action<E>> {
-        self.actions.pop_front()
+        pop(&mut self.actions)
     }
 
     /// What the application must be told next.
     pub fn poll_notice(&mut self) -> Option<Notice<B>> {
-        self.notices.pop_front()
+        pop(&mut self.notices)
     }
 
     /// When [`Session::handle_timeout`] must be called.
@@ -324,7 +322,7 @@ impl<B: Batch, E: Clone> Session<B, E> {
 
     fn fail_commands(&mut self) {
         for command in self.outbox.drain() {
-            self.notices.push_back(Notice::Failed { command, failure: Failure::Closed });
+            self.notices.push(Notice::Failed { command, failure: Failure::Closed });
         }
     }
 
@@ -334,10 +332,10 @@ impl<B: Batch, E: Clone> Session<B, E> {
         let publishes_max = online.limits.publishes_in_flight.max(1);
         let before = self.actions.len();
         while let Some(subscribe) = self.subscriptions.poll_frame(now) {
-            self.actions.push_back(Action::Transmit(ClientFrame::Subscribe(subscribe)));
+            self.actions.push(Action::Transmit(ClientFrame::Subscribe(subscribe)));
         }
         while let Some(frame) = self.outbox.poll_frame(now, publishes_max) {
-            self.actions.push_back(Action::Transmit(frame));
+            self.actions.push(Action::Transmit(frame));
         }
         if self.actions.len() > before {
             online.sent_at = now;
@@ -354,7 +352,7 @@ impl<B: Batch, E: Clone> Session<B, E> {
             online.sent_at = now;
             self.timers.set(Timer::KeepAlive, now + online.heartbeat);
         }
-        self.actions.push_back(Action::Transmit(frame));
+        self.actions.push(Action::Transmit(frame));
     }
 
     fn transmit_unsubscribe(&mut self, thread: &ThreadId, now: u64) {
@@ -391,3 +389,8 @@ impl ConnectionId {
 
 /// The close code of an ordinary end (RFC 6455, section 7.4.1).
 const NORMAL_CLOSE: u16 = 1000;
+
+/// Takes the first. There are a few at most, for a driver takes all after each call.
+fn pop<T>(queue: &mut Vec<T>) -> Option<T> {
+    if queue.is_empty() { None } else { Some(queue.remove(0)) }
+}

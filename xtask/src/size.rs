@@ -7,7 +7,7 @@ use flate2::{Compression, write::GzEncoder};
 
 /// Bytes, gzip, of all that a page loads: wasm and JavaScript together. A chat page should not get
 /// noticeably heavier by following its agents.
-pub(crate) const BUDGET_GZIP: usize = 40_000;
+pub(crate) const BUDGET_GZIP: usize = 30_000;
 
 /// Prints the sizes of `names` in `folder` and fails when they are over the budget.
 pub(crate) fn check(folder: &Path, names: &[&str]) -> Result<()> {

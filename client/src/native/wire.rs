@@ -7,9 +7,13 @@ use rethread_shared::{
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 
+use crate::session::Publishable;
+
 /// An event on its way out: its JSON text, shared with the outbox until it is acknowledged.
 #[derive(Clone, Debug)]
 pub(super) struct EventText(pub(super) Arc<Box<RawValue>>);
+
+impl Publishable for EventText {}
 
 impl Serialize for EventText {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

@@ -8,11 +8,12 @@ use rethread_shared::{
 };
 
 use super::{
-    Action, Batch, Closed, ConnectionId, Lost, NORMAL_CLOSE, Notice, Session, Timer, TokenWish,
+    Action, Batch, Closed, ConnectionId, Lost, NORMAL_CLOSE, Notice, Publishable, Session, Timer,
+    TokenWish,
     state::{Online, State},
 };
 
-impl<B: Batch, E: Clone> Session<B, E> {
+impl<B: Batch, E: Publishable> Session<B, E> {
     /// The socket of a dial is open; `token` is the one that was fetched for it.
     pub fn handle_opened(&mut self, connection: ConnectionId, token: String, now: u64) {
         let &State::Dialing { connection: dialed, attempt, wish } = &self.state else { return };
@@ -22,7 +23,7 @@ impl<B: Batch, E: Clone> Session<B, E> {
         self.state = State::Greeting { connection, attempt, wish };
         self.timers.set(Timer::Connect, now + millis(DIAL_DEADLINE));
         let hello = Hello { token, client: self.client.clone() };
-        self.actions.push_back(Action::Transmit(ClientFrame::Hello(hello)));
+        self.actions.push(Action::Transmit(ClientFrame::Hello(hello)));
     }
 
     /// The connection is gone, with a close code where the server sent one; or the dial failed, or
@@ -116,7 +117,7 @@ impl<B: Batch, E: Clone> Session<B, E> {
         self.state = State::Dialing { connection, attempt, wish };
         self.timers.stop_all();
         self.timers.set(Timer::Connect, now + millis(DIAL_DEADLINE));
-        self.actions.push_back(Action::Dial { connection, token: wish });
+        self.actions.push(Action::Dial { connection, token: wish });
         self.notify_status();
     }
 
@@ -144,9 +145,11 @@ impl<B: Batch, E: Clone> Session<B, E> {
         });
         self.timers.set(Timer::KeepAlive, now + heartbeat);
         self.notify_status();
-        let serving: Vec<_> = self.serving.iter().cloned().collect();
-        for serve in serving {
-            self.transmit(ClientFrame::Serve(serve), now);
+        if E::IS_AGENT {
+            let serving: Vec<_> = self.serving.iter().cloned().collect();
+            for serve in serving {
+                self.transmit(ClientFrame::Serve(serve), now);
+            }
         }
         self.ask_due(now);
     }
@@ -205,7 +208,7 @@ impl<B: Batch, E: Clone> Session<B, E> {
             _ => {}
         }
         if code.is_some() || why == Lost::TimedOut {
-            self.actions.push_back(Action::Disconnect { connection, code });
+            self.actions.push(Action::Disconnect { connection, code });
         }
         self.subscriptions.disconnected();
         self.outbox.disconnected();
@@ -226,7 +229,7 @@ impl<B: Batch, E: Clone> Session<B, E> {
         }
         if let Some(connection) = self.state.connection() {
             let code = code.filter(|_| !matches!(self.state, State::Dialing { .. }));
-            self.actions.push_back(Action::Disconnect { connection, code });
+            self.actions.push(Action::Disconnect { connection, code });
         }
         self.state = State::Closed(closed);
         self.timers.stop_all();
@@ -236,7 +239,7 @@ impl<B: Batch, E: Clone> Session<B, E> {
     }
 
     pub(super) fn notify_status(&mut self) {
-        self.notices.push_back(Notice::Status(self.status()));
+        self.notices.push(Notice::Status(self.status()));
     }
 
     fn sent_at(&self) -> Option<u64> {

@@ -1,19 +1,17 @@
-use std::collections::VecDeque;
-
 use rethread_shared::{
     ErrorCode, EventId, RunId, ThreadId, WireError,
     frame::{self, ClientFrame, Outcome},
     limits::{INTERNAL_RETRIES_MAX, OUTBOX_MAX},
 };
 
-use super::{CommandId, OutboxFull};
+use super::{CommandId, OutboxFull, Publishable};
 
 /// The commands that the server has not acknowledged, oldest first. What is unanswered when a
 /// connection is lost is sent again on the next one, in the same order, with the same ids.
 #[derive(Debug)]
 pub(super) struct Outbox<E> {
     /// Ascending by id.
-    commands: VecDeque<Command<E>>,
+    commands: Vec<Command<E>>,
     next_id: u64,
     unsent: usize,
     publishes_in_flight: usize,
@@ -64,10 +62,10 @@ pub(super) enum Refusal {
     Unknown,
 }
 
-impl<E: Clone> Outbox<E> {
+impl<E: Publishable> Outbox<E> {
     pub(super) fn new() -> Self {
         Self {
-            commands: VecDeque::new(),
+            commands: Vec::new(),
             next_id: 1,
             unsent: 0,
             publishes_in_flight: 0,
@@ -89,7 +87,7 @@ impl<E: Clone> Outbox<E> {
         let id = CommandId(self.next_id);
         self.next_id += 1;
         self.unsent += 1;
-        self.commands.push_back(Command {
+        self.commands.push(Command {
             id,
             body,
             in_flight: false,
@@ -110,7 +108,7 @@ impl<E: Clone> Outbox<E> {
             .commands
             .iter_mut()
             .filter(|command| !command.in_flight)
-            .find(|command| !publishes_full || command.body.kind() != Kind::Publish)?;
+            .find(|command| !publishes_full || !command.body.is_publish())?;
         command.in_flight = true;
         self.unsent -= 1;
         #[cfg(test)]
@@ -122,7 +120,7 @@ impl<E: Clone> Outbox<E> {
             random[..8].copy_from_slice(&(now ^ command.id.0).to_be_bytes());
             *message_id = EventId::generate(now, random);
         }
-        if command.body.kind() == Kind::Publish {
+        if command.body.is_publish() {
             self.publishes_in_flight += 1;
         }
         Some(command.frame())
@@ -190,7 +188,7 @@ impl<E: Clone> Outbox<E> {
         let command = &mut self.commands[index];
         command.in_flight = false;
         self.unsent += 1;
-        if command.body.kind() == Kind::Publish {
+        if command.body.is_publish() {
             self.publishes_in_flight -= 1;
         }
     }
@@ -198,12 +196,16 @@ impl<E: Clone> Outbox<E> {
     fn remove(&mut self, index: usize) -> CommandId {
         self.unsend(index);
         self.unsent -= 1;
-        let command = self.commands.remove(index).expect("the index was found");
+        let command = self.commands.remove(index);
         command.id
     }
 }
 
-impl<E> Body<E> {
+impl<E: Publishable> Body<E> {
+    fn is_publish(&self) -> bool {
+        E::IS_AGENT && matches!(self, Self::Publish(_))
+    }
+
     fn kind(&self) -> Kind {
         match self {
             Self::Publish(_) => Kind::Publish,
@@ -213,7 +215,7 @@ impl<E> Body<E> {
     }
 }
 
-impl<E: Clone> Command<E> {
+impl<E: Publishable> Command<E> {
     fn frame(&self) -> ClientFrame<E> {
         let req = self.id.0;
         match &self.body {

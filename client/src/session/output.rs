@@ -30,6 +30,13 @@ impl<T> Batch for Vec<T> {
     }
 }
 
+/// An event that goes out. The session looks into none.
+pub trait Publishable: Clone {
+    /// False where no event goes out and no work is taken, as in a browser's page: what agents need is
+    /// then not compiled in.
+    const IS_AGENT: bool = true;
+}
+
 /// What the driver must do, in order. From [`super::Session::poll_action`].
 #[derive(Clone, Debug)]
 pub enum Action<E> {

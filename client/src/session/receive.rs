@@ -6,13 +6,13 @@ use rethread_shared::{
 };
 
 use super::{
-    Batch, ConnectionId, Failure, Lost, NORMAL_CLOSE, Notice, Session, Timer,
+    Batch, ConnectionId, Failure, Lost, NORMAL_CLOSE, Notice, Publishable, Session, Timer,
     outbox::{Kind, Refusal, transient_refusal},
     state::State,
     subscriptions::{Next, Progress},
 };
 
-impl<B: Batch, E: Clone> Session<B, E> {
+impl<B: Batch, E: Publishable> Session<B, E> {
     /// A frame came.
     pub fn handle_frame(&mut self, connection: ConnectionId, frame: ServerFrame<B>, now: u64) {
         if !self.is_heard(connection, now) {
@@ -35,7 +35,7 @@ impl<B: Batch, E: Clone> Session<B, E> {
             ServerFrame::Events(events) => self.handle_events(events, now),
             ServerFrame::Subscribed(subscribed) => {
                 let notices = &mut self.notices;
-                let notify = |notice| notices.push_back(notice);
+                let notify = |notice| notices.push(notice);
                 match self.subscriptions.handle_subscribed(&subscribed, notify) {
                     Next::Nothing => {}
                     Next::Unsubscribe => self.transmit_unsubscribe(&subscribed.thread, now),
@@ -45,32 +45,35 @@ impl<B: Batch, E: Clone> Session<B, E> {
             ServerFrame::Reset(reset) => {
                 if self.subscriptions.handle_reset(&reset) {
                     let (thread, epoch, reason) = (reset.thread, reset.epoch, reset.reason);
-                    self.notices.push_back(Notice::Reset { thread, epoch, reason });
+                    self.notices.push(Notice::Reset { thread, epoch, reason });
                 }
             }
-            ServerFrame::Published(published) => self.handle_published(published, now),
+            ServerFrame::Published(published) if E::IS_AGENT => {
+                self.handle_published(published, now)
+            }
             ServerFrame::Sent(sent) => {
                 if let Some(command) = self.outbox.answer(sent.req, Kind::Send) {
                     let (run, seq) = (sent.run, sent.seq);
-                    self.notices.push_back(Notice::Sent { command, run, seq });
+                    self.notices.push(Notice::Sent { command, run, seq });
                 }
             }
             ServerFrame::Cancelled(cancelled) => {
                 let (run, seq) = (cancelled.run, cancelled.seq);
                 match cancelled.req {
-                    None => {
+                    None if E::IS_AGENT => {
                         self.serving.release(&run);
-                        self.notices.push_back(Notice::RunCancelled { run, seq });
+                        self.notices.push(Notice::RunCancelled { run, seq });
                     }
+                    None => {}
                     Some(req) => {
                         if let Some(command) = self.outbox.answer(req, Kind::Cancel) {
-                            self.notices.push_back(Notice::Cancelled { command, run, seq });
+                            self.notices.push(Notice::Cancelled { command, run, seq });
                         }
                     }
                 }
             }
-            ServerFrame::Work(work) => self.handle_work(work),
-            ServerFrame::Beat => {}
+            ServerFrame::Work(work) if E::IS_AGENT => self.handle_work(work),
+            ServerFrame::Beat | ServerFrame::Published(_) | ServerFrame::Work(_) => {}
         }
         self.send_due(now);
     }
@@ -102,9 +105,9 @@ impl<B: Batch, E: Clone> Session<B, E> {
         let thread = events.thread.clone();
         match self.subscriptions.handle_events(events) {
             Progress::Deliver(delivery, caught_up) => {
-                self.notices.push_back(Notice::Events(delivery));
+                self.notices.push(Notice::Events(delivery));
                 if let Some(replayed) = caught_up {
-                    self.notices.push_back(Notice::CaughtUp { thread, replayed });
+                    self.notices.push(Notice::CaughtUp { thread, replayed });
                 }
             }
             Progress::Nothing => {}
@@ -128,13 +131,13 @@ impl<B: Batch, E: Clone> Session<B, E> {
         {
             self.pause_outbox(error, refusals, now);
         } else if let Some(command) = self.outbox.answer(published.req, Kind::Publish) {
-            self.notices.push_back(Notice::Published { command, results: published.results });
+            self.notices.push(Notice::Published { command, results: published.results });
         }
     }
 
     fn handle_work(&mut self, work: Work) {
         if self.serving.accept(&work.agent, &work.run) {
-            self.notices.push_back(Notice::Work(work));
+            self.notices.push(Notice::Work(work));
         }
     }
 
@@ -147,13 +150,13 @@ impl<B: Batch, E: Clone> Session<B, E> {
                 Refusal::Retry { refusals } => self.pause_outbox(&error, refusals, now),
                 Refusal::Fail(command) => {
                     let failure = Failure::Refused(error);
-                    self.notices.push_back(Notice::Failed { command, failure });
+                    self.notices.push(Notice::Failed { command, failure });
                 }
                 Refusal::Unknown => {}
             }
         } else if let Some(thread) = thread {
             match self.subscriptions.handle_refused(&thread, &error) {
-                Some(true) => self.notices.push_back(Notice::Unsubscribed { thread, error }),
+                Some(true) => self.notices.push(Notice::Unsubscribed { thread, error }),
                 Some(false) => {
                     let times = self.subscriptions.fruitless(&thread);
                     let backoff = self.backoff.wait_after(times);
@@ -164,7 +167,7 @@ impl<B: Batch, E: Clone> Session<B, E> {
                 None => {}
             }
         } else {
-            self.notices.push_back(Notice::Refused(error));
+            self.notices.push(Notice::Refused(error));
         }
     }
 

@@ -16,6 +16,8 @@ const HEARTBEAT: u64 = 15_000;
 /// No story lasts longer, milliseconds.
 const PATIENCE: u64 = 3_600_000;
 
+impl Publishable for &str {}
+
 /// A session, its clock, and what it last wanted and said.
 struct Desk {
     session: Session<Vec<u64>, &'static str>,

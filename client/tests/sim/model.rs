@@ -7,6 +7,8 @@ use rethread_shared::{
     frame::{ClientFrame, ServerFrame},
 };
 
+use crate::session::Publishable;
+
 /// Names one thing that an application did: an event it published, a message it sent, a run it
 /// cancelled. However often it is sent, it may be in a log once.
 pub(super) type Token = u64;
@@ -18,6 +20,8 @@ pub(super) struct Outgoing {
     pub(super) thread: usize,
     pub(super) token: Token,
 }
+
+impl Publishable for Outgoing {}
 
 /// An event that a client receives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
