@@ -8,16 +8,37 @@ import { fileURLToPath } from "node:url";
 
 const DRIVER = `
   export class Driver {
-    constructor(address, seed, sink) {
-      globalThis.driver = Object.assign(this, { address, sink, said: [] });
+    constructor(seed, sink) {
+      globalThis.driver = Object.assign(this, { sink, said: [] });
     }
     flush() {}
     page(...words) { this.said.push(["page", ...words]); }
-    open(...words) { this.said.push(["open", ...words]); }
+    opened(...words) { this.said.push(["opened", ...words]); }
+    frame(...words) { this.said.push(["frame", ...words]); }
+    closed(...words) { this.said.push(["closed", ...words]); }
+    denied(...words) { this.said.push(["denied", ...words]); }
     follow(...words) { this.said.push(["follow", ...words]); }
   }
   export default async () => {};
 `;
+
+/** A socket that does what the test says. */
+class Socket {
+  static dialled = [];
+  readyState = 1;
+  sent = [];
+  constructor(address) {
+    this.address = address;
+    Socket.dialled.push(this);
+  }
+  send(text) {
+    this.sent.push(JSON.parse(text));
+  }
+  close(code) {
+    this.closedWith = code;
+  }
+}
+globalThis.WebSocket = Socket;
 
 // The face imports the driver from beside it.
 const folder = mkdtempSync(join(tmpdir(), "rethread-face-"));
@@ -53,23 +74,57 @@ function bring(first, last, { replayed = false, epoch = "0000000a" } = {}) {
   sink.events(THREAD, events, epoch, first, last, replayed);
 }
 
-test("an address that names the endpoint does not name it twice", () => {
-  assert.equal(globalThis.driver.address, "ws://host/under/v1/ws");
+/** What the driver was told, without what it was told of the page. */
+const told = () => globalThis.driver.said.filter(([what]) => what !== "page");
+
+test("an address that names the endpoint does not name it twice", async () => {
+  sink.dial(1, false);
+  await turn();
+  tokens[0].resolve("token");
+  await turn();
+  assert.equal(Socket.dialled.at(-1).address, "ws://host/under/v1/ws");
 });
 
 test("a token that comes after the next dial is not for that one", async () => {
-  sink.dial(false);
-  sink.dial(true);
-  sink.dial(true);
+  const before = Socket.dialled.length;
+  for (const [connection, wantsNew] of [[1, false], [2, true], [3, true]]) {
+    sink.dial(connection, wantsNew);
+    await turn();
+  }
   tokens[0].resolve("old");
   tokens[1].reject(new Error("no network"));
   await turn();
-  const opened = () => globalThis.driver.said.filter(([what]) => what === "open");
-  assert.deepEqual(opened(), []);
+  assert.equal(Socket.dialled.length, before);
   tokens[2].resolve("new");
   await turn();
-  assert.deepEqual(opened(), [["open", "new", false]]);
+  assert.equal(Socket.dialled.length, before + 1);
+  Socket.dialled.at(-1).onopen();
+  assert.deepEqual(told(), [["opened", 3, "new"]]);
   assert.deepEqual(wishes, [{ refused: false }, { refused: true }, { refused: true }]);
+});
+
+test("a socket that was given up is heard no more", async () => {
+  sink.dial(1, false);
+  await turn();
+  tokens[0].resolve("token");
+  await turn();
+  const socket = Socket.dialled.at(-1);
+  sink.transmit({ op: "ping" });
+  assert.deepEqual(socket.sent, [{ op: "ping" }]);
+  socket.onmessage({ data: "no JSON" });
+  assert.deepEqual(told(), [["frame", 1, undefined]]);
+  sink.disconnect(1, 1000);
+  assert.deepEqual([socket.closedWith, socket.onmessage, socket.onclose], [1000, null, null]);
+  sink.transmit({ op: "ping" });
+  assert.equal(socket.sent.length, 1);
+});
+
+test("a token that cannot be renewed ends the client", async () => {
+  client = await connect({ url: "http://host", token: "the only one" });
+  ({ sink } = globalThis.driver);
+  sink.dial(1, true);
+  await turn();
+  assert.deepEqual(told(), [["denied", 1]]);
 });
 
 test("a reset on a live connection is to be caught up with", async () => {
