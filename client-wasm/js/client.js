@@ -3,6 +3,7 @@ import { RethreadError, call, fromWire } from "./error.js";
 import { Handlers } from "./handlers.js";
 import { newMessageId } from "./message_id.js";
 import { listenToPage } from "./page.js";
+import { part } from "./parts.js";
 import { openSocket } from "./socket.js";
 import { statusOf } from "./status.js";
 import { Thread } from "./thread.js";
@@ -32,13 +33,17 @@ export class Client {
   /** What a thread may ask of its client. */
   #hub = {
     start: (thread, after) => this.#start(thread, after),
+    part: (name) => part(name, this.#parts),
     follow: (id, how) => this.#do((driver) => driver.follow(id, how, 0)),
     leave: (thread, wasFollowing) => this.#leave(thread, wasFollowing),
     send: (id, text, agent, messageId) => this.#send(id, text, agent, messageId),
     cancel: (run, reason) => this.#ask((driver) => driver.cancel(run, reason)),
   };
 
-  constructor(address, token) {
+  #parts;
+
+  constructor(address, token, parts) {
+    this.#parts = parts;
     const seed = crypto.getRandomValues(new Uint32Array(2));
     this.#address = address;
     this.#token = token;

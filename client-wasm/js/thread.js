@@ -2,6 +2,9 @@ import { RethreadError } from "./error.js";
 import { Handlers } from "./handlers.js";
 import { EventIterator } from "./iterator.js";
 
+/** The view before the first event. */
+const NOTHING = Object.freeze({ seq: 0, runs: Object.freeze([]) });
+
 /** A conversation; see index.d.ts. What begins with `_` is for the client only. */
 export class Thread {
   #id;
@@ -18,6 +21,13 @@ export class Thread {
   #iterators = new Set();
   #full = new Set();
   #refusal;
+  /** Where the following began; what is delivered again for a view that was asked for late. */
+  #begin;
+  #views = new Handlers();
+  /** The fold, once there is one; the events that wait for it until then. */
+  #fold;
+  #early;
+  #view = NOTHING;
 
   constructor(client, id, after) {
     this.#client = client;
@@ -60,6 +70,16 @@ export class Thread {
     return iterator;
   }
 
+  get view() {
+    return this.#view;
+  }
+
+  onView(handler) {
+    const off = this.#attach(this.#views, handler);
+    if (!this.#early) this.#beginView();
+    return off;
+  }
+
   async send(text, { agent, messageId } = {}) {
     this.#mustBeOpen();
     text = String(text);
@@ -88,11 +108,19 @@ export class Thread {
   }
 
   _subscribed(epoch, seq) {
-    this.#position = { epoch, seq };
+    this.#begin ??= { epoch, seq };
+    // What is delivered again for the view does not bring the handlers back.
+    if (!(this.#position?.seq > seq)) this.#position = { epoch, seq };
   }
 
   _events(events, info) {
+    this.#foldLater(events);
     const { epoch } = info;
+    if (this.#position?.seq >= info.first) {
+      events = events.filter(({ seq }) => seq > this.#position.seq);
+      if (events.length === 0) return;
+      info.first = events[0].seq;
+    }
     for (const event of events) {
       this.#position = { epoch, seq: event.seq };
       this.#byType.get(event.type)?.call(event);
@@ -105,6 +133,9 @@ export class Thread {
 
   _reset(epoch, reason) {
     this.#position = null;
+    this.#begin = undefined;
+    if (this.#early) this.#early = [];
+    this.#fold?.reset();
     const error = new RethreadError("reset", `what was received of ${this.#id} is void: ${reason}`);
     // Before the handlers: a loop that one of them begins has seen nothing that is void.
     for (const iterator of this.#iterators) iterator.reset(error);
@@ -151,6 +182,32 @@ export class Thread {
     });
   }
 
+  /** Brings the fold, and from where the following began what it has missed. */
+  async #beginView() {
+    this.#early = [];
+    if (this.#position?.seq > this.#begin?.seq) {
+      this.#client.follow(this.#id, "leave");
+      this.#client.start(this, [this.#begin.epoch, this.#begin.seq]);
+    }
+    try {
+      const { makeView } = await this.#client.part("view");
+      if (this.#state === "closed") return;
+      this.#fold = makeView((view) => {
+        this.#view = view;
+        this.#views.call(view);
+      });
+      for (const events of this.#early) this.#fold.push(events);
+    } catch (cause) {
+      this.#errors.call(new RethreadError("part_failed", `the view could not be loaded: ${cause?.message}`, { cause }));
+    }
+    this.#early = [];
+  }
+
+  #foldLater(events) {
+    if (this.#fold) this.#fold.push(events);
+    else this.#early?.push(events);
+  }
+
   /** A loop is behind: the server is to send no more for now. */
   #pause(iterator) {
     if (this.#full.size === 0) this.#client.follow(this.#id, "pause");
@@ -166,7 +223,8 @@ export class Thread {
     if (this.#state === "closed") return;
     this.#state = state;
     for (const handlers of this.#byType.values()) handlers.clear();
-    for (const handlers of [this.#all, this.#batches, this.#resets, this.#errors]) handlers.clear();
+    this.#fold?.close();
+    for (const handlers of [this.#all, this.#batches, this.#resets, this.#errors, this.#views]) handlers.clear();
     this.#finishIterators(error);
   }
 

@@ -15,8 +15,6 @@ mod json;
 
 pub use fold::{Happening, Parts, Touched};
 
-use std::collections::HashMap;
-
 use serde::{Deserialize, Serialize};
 
 /// What a chat shows of a thread.
@@ -31,9 +29,9 @@ pub struct View<J> {
     pub opening: Option<Box<str>>,
     /// The runs, in the order of their first events.
     pub runs: Vec<Run<J>>,
-    /// Where each run stands in `runs`.
+    /// The places of the runs in `runs`, in the order of their ids.
     #[serde(skip)]
-    places: HashMap<Box<str>, usize>,
+    places: Vec<usize>,
 }
 
 /// One run.
@@ -201,14 +199,15 @@ struct Snapshot<J> {
 
 impl<J> From<Snapshot<J>> for View<J> {
     fn from(Snapshot { seq, opening, runs }: Snapshot<J>) -> Self {
-        let places = runs.iter().enumerate().map(|(place, run)| (run.id.clone(), place)).collect();
+        let mut places: Vec<usize> = (0..runs.len()).collect();
+        places.sort_by_key(|&place| &runs[place].id);
         Self { seq, opening, runs, places }
     }
 }
 
 impl<J> Default for View<J> {
     fn default() -> Self {
-        Self { seq: 0, opening: None, runs: Vec::new(), places: HashMap::new() }
+        Self { seq: 0, opening: None, runs: Vec::new(), places: Vec::new() }
     }
 }
 
@@ -216,12 +215,17 @@ impl<J> View<J> {
     /// The run with this id.
     #[must_use]
     pub fn run(&self, id: &str) -> Option<&Run<J>> {
-        self.runs.get(*self.places.get(id)?)
+        self.find(id).ok().map(|at| &self.runs[self.places[at]])
     }
 
     /// The newest run that may still go on.
     #[must_use]
     pub fn active(&self) -> Option<&Run<J>> {
         self.runs.iter().rev().find(|run| run.state.is_active())
+    }
+
+    /// Where a run's place stands among the places, or would.
+    fn find(&self, id: &str) -> Result<usize, usize> {
+        self.places.binary_search_by(|&place| (*self.runs[place].id).cmp(id))
     }
 }

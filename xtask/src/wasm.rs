@@ -2,22 +2,57 @@
 
 mod panics;
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
 use wasm_bindgen_cli_support::Bindgen;
 
+use self::panics::Formats;
+
 use crate::{npm, process, repo, setup, size, stamp::Stamp};
 
 /// Where the package is put together; what `npm pack` and the page take it from.
 const PACKAGE: &str = "client-wasm/pkg";
-/// What wasm-bindgen's files begin with: `rethread.js` and `rethread_bg.wasm`.
-const NAME: &str = "rethread";
 /// Where its parts are made, in cargo's target folder.
 const BUILD: &str = "xtask/package";
-/// What a page loads, and so what counts for the budget.
-const LOADED: &[&str] = &["rethread_bg.wasm", "index.js"];
+/// The JavaScript that people write.
+const FACE: &str = "client-wasm/js";
+
+/// A WebAssembly module, with the JavaScript that loads it.
+struct Module {
+    /// The crate.
+    krate: &'static str,
+    /// What wasm-bindgen's files begin with: `{name}.js` and `{name}_bg.wasm`.
+    name: &'static str,
+    /// The JavaScript that imports them, in [`FACE`].
+    entry: &'static str,
+    formats: Formats,
+}
+
+/// The first is what every page loads, and so what counts for the budget; the others are loaded when
+/// they are asked for.
+const MODULES: &[Module] = &[
+    Module {
+        krate: "rethread-client-wasm",
+        name: "rethread",
+        entry: "index.js",
+        formats: Formats::Nothing,
+    },
+    Module {
+        krate: "rethread-client-wasm-view",
+        name: "rethread_view",
+        entry: "view.js",
+        formats: Formats::Errors,
+    },
+];
+/// JavaScript without a module of its own, loaded when it is asked for.
+const SCRIPTS: &[&str] = &[];
 /// What goes into the package as it is.
 const COPIED: &[&str] = &["client-wasm/js/index.d.ts", "client-wasm/js/package.json"];
 const DOCUMENTS: &[&str] = &["client-wasm/js/README.md", "LICENSE-MIT", "LICENSE-APACHE"];
@@ -41,103 +76,140 @@ pub(crate) fn run() -> Result<()> {
 
 /// Builds the package; the tools are there.
 pub(crate) fn build() -> Result<()> {
-    process::run(&mut process::cargo(
-        "build --package rethread-client-wasm --target wasm32-unknown-unknown --profile wasm-release",
-    ))?;
-    let compiled =
-        repo::target().join("wasm32-unknown-unknown/wasm-release/rethread_client_wasm.wasm");
+    let mut cargo = process::cargo("build --target wasm32-unknown-unknown --profile wasm-release");
+    process::run(cargo.args(MODULES.iter().flat_map(|module| ["--package", module.krate])))?;
     let package = repo::at(PACKAGE);
-    let stamp = Stamp::of(
-        repo::target().join("xtask/package.stamp"),
-        &[
-            compiled.clone(),
-            repo::at("client-wasm/js"),
-            repo::at("client-wasm/package-lock.json"),
-            repo::at("xtask/src/wasm.rs"),
-            repo::at("xtask/src/wasm"),
-            repo::at("LICENSE-MIT"),
-            repo::at("LICENSE-APACHE"),
-        ],
-    )?;
-    let is_whole = LOADED.iter().all(|name| package.join(name).is_file());
+    let mut sources: Vec<_> = MODULES.iter().map(Module::compiled).collect();
+    sources.extend(
+        [FACE, "client-wasm/package-lock.json", "xtask/src/wasm.rs", "xtask/src/wasm"]
+            .into_iter()
+            .chain(DOCUMENTS.iter().copied())
+            .map(repo::at),
+    );
+    let stamp = Stamp::of(repo::target().join("xtask/package.stamp"), &sources)?;
+    let is_whole = MODULES.iter().flat_map(Module::files).all(|name| package.join(name).is_file());
     if stamp.is_current() && is_whole {
         println!("{PACKAGE} is up to date");
     } else {
         npm::ci(&repo::at("client-wasm"))?;
-        glue(&compiled)?;
         assemble(&package)?;
         stamp.write()?;
     }
-    size::check(&package, LOADED)
+    let (first, later) = MODULES.split_first().expect("there is a first module");
+    let mut on_demand: Vec<_> = later.iter().flat_map(Module::files).collect();
+    on_demand.extend(SCRIPTS.iter().map(|&script| script.to_owned()));
+    size::check(&package, &first.files(), &on_demand)
 }
 
-/// Makes the JavaScript through which wasm and browser talk, beside the hand-written face. The
-/// library that does it has the same version as the crate in the wasm: one lockfile holds both.
-fn glue(compiled: &Path) -> Result<()> {
-    let folder = repo::target().join(BUILD);
-    if folder.exists() {
-        fs::remove_dir_all(&folder)?;
+impl Module {
+    /// What the compiler made.
+    fn compiled(&self) -> PathBuf {
+        let folder = repo::target().join("wasm32-unknown-unknown/wasm-release");
+        folder.join(self.krate.replace('-', "_")).with_extension("wasm")
     }
-    Bindgen::new()
-        .input_module(NAME, panics::cut(compiled)?)
-        .out_name(NAME)
-        .web(true)?
-        .typescript(false)
-        .omit_default_module_path(false)
-        .remove_name_section(true)
-        .remove_producers_section(true)
-        .generate(&folder)
-        .context("wasm-bindgen could not make the JavaScript glue")?;
-    for file in fs::read_dir(repo::at("client-wasm/js"))? {
-        copy(&file?.path(), &folder)?;
+
+    fn wasm(&self) -> String {
+        format!("{}_bg.wasm", self.name)
     }
-    Ok(())
+
+    /// What a page loads of it.
+    fn files(&self) -> [String; 2] {
+        [self.wasm(), self.entry.to_owned()]
+    }
+
+    /// Makes the JavaScript through which wasm and browser talk, beside the hand-written face. The
+    /// library that does it has the same version as the crate in the wasm: one lockfile holds both.
+    fn glue(&self, folder: &Path) -> Result<()> {
+        Bindgen::new()
+            .input_module(self.name, panics::cut(&self.compiled(), self.formats)?)
+            .out_name(self.name)
+            .web(true)?
+            .typescript(false)
+            .omit_default_module_path(false)
+            .remove_name_section(true)
+            .remove_producers_section(true)
+            .generate(folder)
+            .context("wasm-bindgen could not make the JavaScript glue")
+    }
+
+    /// Shrinks the wasm, and makes one small file of face and glue.
+    fn assemble(&self, built: &Path, package: &Path) -> Result<()> {
+        let small = built.join("small.wasm");
+        let wasm = built.join(self.wasm());
+        process::run(tool("wasm-opt").args(SHRINK).arg(&wasm).arg("-o").arg(&small))?;
+        // wasm-opt gives imports and exports short names and says which; esbuild gives the glue the
+        // same.
+        let renamed = process::output(
+            tool("wasm-opt")
+                .args([
+                    "--minify-imports-and-exports-and-modules",
+                    "--strip-target-features",
+                    "--strip-producers",
+                ])
+                .arg(&small)
+                .arg("-o")
+                .arg(package.join(self.wasm())),
+        )?;
+        let names = short_names(&renamed)?;
+        let cache = built.join("names.json");
+        fs::write(&cache, serde_json::to_string(&names)?)?;
+        let every_name =
+            names.keys().map(|name| name.replace('.', "\\.")).collect::<Vec<_>>().join("|");
+        process::run(
+            bundle(&built.join(self.entry), package)
+                .args(["--mangle-quoted", &format!("--mangle-cache={}", cache.display())])
+                .arg(format!("--mangle-props=^({every_name}|{OWN_NAMES})$")),
+        )
+    }
 }
 
-/// Shrinks the wasm, makes one small file of face and glue, and puts the package together.
+/// What the face's files call each other by, and nobody else.
+const OWN_NAMES: &str = "_[a-z][A-Za-z]*";
+
+/// Puts the package together.
 fn assemble(package: &Path) -> Result<()> {
     let built = repo::target().join(BUILD);
-    if package.exists() {
-        fs::remove_dir_all(package)?;
+    for folder in [&built, package] {
+        if folder.exists() {
+            fs::remove_dir_all(folder)?;
+        }
+        fs::create_dir_all(folder)?;
     }
-    fs::create_dir_all(package)?;
-    let tool = |name: &str| {
-        let path = repo::at("client-wasm/node_modules/.bin").join(name);
-        process::command::<&str>(&path.to_string_lossy(), [])
-    };
-    let wasm = format!("{NAME}_bg.wasm");
-    let small = built.join("small.wasm");
-    process::run(tool("wasm-opt").args(SHRINK).arg(built.join(&wasm)).arg("-o").arg(&small))?;
-    // wasm-opt gives imports and exports short names and says which; esbuild gives the glue the same.
-    let renamed = process::output(
-        tool("wasm-opt")
-            .args([
-                "--minify-imports-and-exports-and-modules",
-                "--strip-target-features",
-                "--strip-producers",
-            ])
-            .arg(&small)
-            .arg("-o")
-            .arg(package.join(&wasm)),
-    )?;
-    let names = short_names(&renamed)?;
-    let cache = built.join("names.json");
-    fs::write(&cache, serde_json::to_string(&names)?)?;
-    let every_name =
-        names.keys().map(|name| name.replace('.', "\\.")).collect::<Vec<_>>().join("|");
-    process::run(
-        tool("esbuild")
-            .args(["--bundle", "--format=esm", "--minify", "--target=es2022", "--sourcemap"])
-            .args(["--log-level=warning", "--legal-comments=none"])
-            .args(["--mangle-quoted", &format!("--mangle-props=^({every_name}|_[a-z][A-Za-z]*)$")])
-            .arg(format!("--mangle-cache={}", cache.display()))
-            .arg(built.join("index.js"))
-            .arg(format!("--outfile={}", package.join("index.js").display())),
-    )?;
+    for module in MODULES {
+        let folder = built.join(module.name);
+        module.glue(&folder)?;
+        for file in fs::read_dir(repo::at(FACE))? {
+            copy(&file?.path(), &folder)?;
+        }
+        module.assemble(&folder, package)?;
+    }
+    for script in SCRIPTS {
+        let source = repo::at(FACE).join(script);
+        process::run(bundle(&source, package).arg(format!("--mangle-props=^{OWN_NAMES}$")))?;
+    }
     for file in COPIED.iter().chain(DOCUMENTS) {
         copy(&repo::at(file), package)?;
     }
     Ok(())
+}
+
+/// Makes one small file of a file and what it imports. What is loaded on demand stays a file.
+fn bundle(entry: &Path, package: &Path) -> Command {
+    let name = entry.file_name().expect("an entry is a file");
+    let mut esbuild = tool("esbuild");
+    esbuild
+        .args(["--bundle", "--format=esm", "--minify", "--target=es2022", "--sourcemap"])
+        .args(["--log-level=warning", "--legal-comments=none", "--external:react"])
+        .args(MODULES.iter().map(|module| format!("--external:./{}", module.entry)))
+        .args(SCRIPTS.iter().map(|script| format!("--external:./{script}")))
+        .arg(entry)
+        .arg(format!("--outfile={}", package.join(name).display()));
+    esbuild
+}
+
+fn tool(name: &str) -> Command {
+    let path = repo::at("client-wasm/node_modules/.bin").join(name);
+    process::command::<&str>(&path.to_string_lossy(), [])
 }
 
 /// What wasm-opt says: `{"imports": [[module, name, short]], "exports": [[name, short]]}`. The one

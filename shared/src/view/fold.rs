@@ -104,11 +104,12 @@ impl<J> View<J> {
 
     /// Where the run stands; a new one is put at the end.
     fn place(&mut self, id: &str, is_asked: bool) -> usize {
-        if let Some(place) = self.places.get(id) {
-            return *place;
-        }
+        let at = match self.find(id) {
+            Ok(at) => return self.places[at],
+            Err(at) => at,
+        };
         let place = self.runs.len();
-        self.places.insert(id.into(), place);
+        self.places.insert(at, place);
         self.runs.push(Run {
             id: id.into(),
             // A log whose beginning is no longer kept may open in the middle of a run.

@@ -77,8 +77,17 @@ const TEXTS: &[&str] = &[
      9899",
 ];
 
+/// Whether a module formats text for other purposes than panics.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Formats {
+    /// It does not, and the formatting goes as well.
+    Nothing,
+    /// It does: serde makes its errors that way.
+    Errors,
+}
+
 /// Reads a module and puts a trap in the place of these functions.
-pub(super) fn cut(compiled: &Path) -> Result<Module> {
+pub(super) fn cut(compiled: &Path, formats: Formats) -> Result<Module> {
     let mut module = ModuleConfig::new()
         .parse_file(compiled)
         .with_context(|| format!("{} is no wasm module", compiled.display()))?;
@@ -87,7 +96,10 @@ pub(super) fn cut(compiled: &Path) -> Result<Module> {
         never_return.len() > 4,
         "the standard library's panics have other names now; mend xtask/src/wasm/panics.rs"
     );
-    let formatting = functions(&module, FORMATTING);
+    let formatting = match formats {
+        Formats::Nothing => functions(&module, FORMATTING),
+        Formats::Errors => Vec::new(),
+    };
     refuse_formatting(&module, &formatting, &never_return)?;
     for id in never_return.into_iter().chain(formatting) {
         let signature = module.types.get(module.funcs.get(id).ty());
@@ -108,7 +120,7 @@ pub(super) fn cut(compiled: &Path) -> Result<Module> {
         for folder in folders.iter().copied().chain([&*registry]) {
             blank_paths(&mut data.value, folder);
         }
-        for text in TEXTS {
+        for text in TEXTS.iter().filter(|_| formats == Formats::Nothing) {
             while let Some(at) = find(&data.value, text.as_bytes()) {
                 data.value[at..at + text.len()].fill(0);
             }
