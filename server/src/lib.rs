@@ -25,6 +25,6 @@ pub mod server;
 pub mod socket;
 pub mod trusted;
 
-pub use routes::router;
+pub use routes::{openapi, router};
 pub use server::Server;
 pub use trusted::Trusted;
