@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 
 use crate::{
     auth::Keys,
-    bridge::Bridge,
+    bridge::{Bridge, Patience},
     config::Config,
     connections::Connections,
     log::{
@@ -31,24 +31,27 @@ pub async fn run(
     shutdown: impl Future<Output = ()> + Send + 'static,
     ready: impl FnOnce() + Send,
 ) -> anyhow::Result<()> {
-    if config.dev && !listener.local_addr()?.ip().is_loopback() {
+    if config.auth.dev && !listener.local_addr()?.ip().is_loopback() {
         bail!(
             "--dev hands a token to whoever asks, so it listens on loopback only; \
              expected an address like 127.0.0.1:4242, received {}",
             listener.local_addr()?
         );
     }
-    let folder = config.data.join("log");
+    let folder = config.log.data.join("log");
     let engine = open(&folder).with_context(|| format!("the data folder {}", folder.display()))?;
     let log = LocalLog::open(Arc::new(engine))?;
-    let bridge = Bridge::new(Arc::new(log.clone()) as Arc<dyn Log>, config.patience);
+    let Some(secret) = &config.auth.secret else {
+        bail!("no secret to sign tokens with: expected auth.secret to be set");
+    };
+    let bridge = Bridge::new(Arc::new(log.clone()) as Arc<dyn Log>, Patience::from(&config.agents));
     bridge.recover().await.context("taking up the runs of before")?;
     let connections = Arc::new(Connections::default());
     let shared = Shared {
         bridge,
-        keys: Arc::new(Keys::from_secret(&config.secret)),
+        keys: Arc::new(Keys::from_secret(secret.reveal())),
         connections: connections.clone(),
-        heartbeat: config.heartbeat,
+        heartbeat: config.http.heartbeat.get(),
     };
     let (leaving, stopping) = (connections.leaving().clone(), shared.bridge.clone());
     let signal = async move {
@@ -57,7 +60,7 @@ pub async fn run(
         stopping.stop();
         leaving.cancel();
     };
-    let serve = routes::serve(listener, shared, config.dev, signal);
+    let serve = routes::serve(listener, shared, config.auth.dev, signal);
     ready();
     let stopped = connections.leaving().clone();
     tokio::select! {
