@@ -7,14 +7,14 @@ use rethread_server::server;
 
 /// The flags of `rethread restored`.
 #[derive(Args)]
-pub struct Restored {
+pub(crate) struct Restored {
     /// The folder that holds the log.
     #[arg(long, default_value = "data")]
     data: PathBuf,
 }
 
 /// Gives every thread of the folder a new epoch.
-pub fn run(args: &Restored) -> anyhow::Result<()> {
+pub(crate) fn run(args: &Restored) -> anyhow::Result<()> {
     println!("{} thread(s) begin a new epoch", server::restored(&args.data)?);
     Ok(())
 }

@@ -4,7 +4,7 @@ use anyhow::bail;
 use rethread_shared::limits::SECRET_BYTES_MIN;
 
 /// The secret, if it is long enough to be one.
-pub fn checked(secret: String) -> anyhow::Result<String> {
+pub(crate) fn checked(secret: String) -> anyhow::Result<String> {
     if secret.len() < SECRET_BYTES_MIN {
         bail!(
             "the secret has {} bytes; at least {SECRET_BYTES_MIN} are needed, \

@@ -10,14 +10,14 @@ use crate::{config::Settings, secret::checked};
 
 /// The flags of `rethread serve`.
 #[derive(Debug, Args)]
-pub struct Serve {
+pub(crate) struct Serve {
     #[command(flatten)]
     settings: Settings,
 }
 
 /// Serves until told to stop.
 #[tokio::main]
-pub async fn run(args: Serve) -> anyhow::Result<()> {
+pub(crate) async fn run(args: Serve) -> anyhow::Result<()> {
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
         .with_env_filter(

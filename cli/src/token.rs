@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use clap::Args;
-use rethread_server::auth::Keys;
+use rethread_server::auth::{Keys, Scope};
 
 use crate::{duration::duration, secret::checked};
 
 /// The flags of `rethread token`.
 #[derive(Args)]
-pub struct Token {
+pub(crate) struct Token {
     /// The secret that the server was given, at least 32 bytes.
     #[arg(long, env = "RETHREAD_SECRET", hide_env_values = true)]
     secret: String,
@@ -18,7 +18,7 @@ pub struct Token {
     user: String,
     /// What it may do.
     #[arg(long, value_delimiter = ',', default_value = "subscribe,send",
-          value_parser = ["subscribe", "send", "publish", "serve"])]
+          value_parser = Scope::ALL.map(|(word, _)| word))]
     scope: Vec<String>,
     /// A thread it may use beside the user's own. May be given more than once.
     #[arg(long)]
@@ -32,7 +32,7 @@ pub struct Token {
 }
 
 /// Prints the token.
-pub fn run(args: Token) -> anyhow::Result<()> {
+pub(crate) fn run(args: Token) -> anyhow::Result<()> {
     println!("{}", token(args)?);
     Ok(())
 }

@@ -15,7 +15,7 @@ mod http;
 mod load;
 mod log;
 mod print;
-mod setting;
+pub(crate) mod setting;
 mod value;
 
 pub use agents::Agents;
@@ -31,6 +31,8 @@ pub(crate) use setting::settings;
 
 use std::path::PathBuf;
 
+use crate::metrics;
+
 setting::groups! {
     /// The settings of one server.
     pub struct Config {
@@ -42,6 +44,8 @@ setting::groups! {
         log: Log,
         /// How patient the server is with agents.
         agents: Agents,
+        /// The metrics.
+        metrics: metrics::Settings,
     }
 }
 

@@ -23,6 +23,7 @@ use crate::{
     auth::{Grant, Keys},
     bridge::{Bridge, desk::Note},
     connections::{Connections, Place},
+    health::Health,
     now,
 };
 use answers::Answers;
@@ -38,8 +39,12 @@ pub struct Shared {
     pub keys: Arc<Keys>,
     /// The open connections.
     pub connections: Arc<Connections>,
+    /// How the server is.
+    pub health: Arc<Health>,
     /// See [`rethread_shared::limits::HEARTBEAT`].
     pub heartbeat: Duration,
+    /// Who may read the metrics.
+    pub metrics: crate::metrics::Settings,
 }
 
 /// One client's connection.

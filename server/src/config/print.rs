@@ -41,7 +41,7 @@ pub fn example() -> String {
             let entry = Entry { group, field };
             let _ = writeln!(text);
             comment(&mut text, field.about);
-            let _ = writeln!(text, "# {}. {}", sentence(&field.expected()), names(entry));
+            let _ = writeln!(text, "# Takes {}. {}", field.expected(), names(entry));
             let _ = writeln!(text, "{}", assignment(field));
         }
     }
@@ -52,11 +52,6 @@ fn comment(text: &mut String, about: &str) {
     for line in about.lines() {
         let _ = writeln!(text, "# {}", line.trim());
     }
-}
-
-fn sentence(expected: &str) -> String {
-    let mut chars = expected.chars();
-    chars.next().map(|first| first.to_ascii_uppercase()).into_iter().chain(chars).collect()
 }
 
 /// How it is given otherwise.

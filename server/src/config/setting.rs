@@ -39,14 +39,14 @@ pub struct Field {
     pub is_secret: bool,
     /// True where a flag without a value means `true`.
     pub is_switch: bool,
-    pub(super) kind: &'static str,
-    pub(super) range: fn() -> Option<(Value, Value)>,
-    pub(super) default: fn() -> Option<Value>,
-    pub(super) check: Check,
+    pub(crate) kind: &'static str,
+    pub(crate) range: fn() -> Option<(Value, Value)>,
+    pub(crate) default: fn() -> Option<Value>,
+    pub(crate) check: Check,
 }
 
 /// Reads a value; gives it as it is shown.
-pub(super) type Check = fn(Value) -> Result<Option<Value>, String>;
+pub(crate) type Check = fn(Value) -> Result<Option<Value>, String>;
 
 /// A setting and the group it is in.
 #[derive(Clone, Copy, Debug)]
@@ -133,16 +133,16 @@ pub(super) fn bare(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-pub(super) fn read<T: Setting>(value: Value) -> Result<T, String> {
+pub(crate) fn read<T: Setting>(value: Value) -> Result<T, String> {
     value.try_into().map_err(|error: toml::de::Error| error.message().to_owned())
 }
 
 /// How a value is written in the file; none for one that is not set.
-pub(super) fn written<T: Setting>(value: &T) -> Option<Value> {
+pub(crate) fn written<T: Setting>(value: &T) -> Option<Value> {
     Value::try_from(value).ok()
 }
 
-pub(super) fn within<T: PartialOrd + Display>(
+pub(crate) fn within<T: PartialOrd + Display>(
     value: &T,
     range: &RangeInclusive<T>,
 ) -> Result<(), String> {
@@ -152,7 +152,7 @@ pub(super) fn within<T: PartialOrd + Display>(
     Err(format!("{value} is not from {} to {}", range.start(), range.end()))
 }
 
-pub(super) const fn optional(short: &[&'static str]) -> Option<&'static str> {
+pub(crate) const fn optional(short: &[&'static str]) -> Option<&'static str> {
     match short {
         [] => None,
         [first, ..] => Some(first),
@@ -231,7 +231,7 @@ pub(crate) use settings;
 /// Declares the struct of all groups.
 macro_rules! groups {
     ($(#[doc = $about:literal])+ pub struct $name:ident {
-        $($(#[doc = $doc:literal])+ $key:ident: $kind:ident,)+
+        $($(#[doc = $doc:literal])+ $key:ident: $kind:ty,)+
     }) => {
         $(#[doc = $about])+
         #[derive(Clone, Debug, Default, serde::Deserialize)]
@@ -246,7 +246,7 @@ macro_rules! groups {
                 Group {
                     name: stringify!($key),
                     about: concat!($($doc, "\n"),+),
-                    fields: $kind::FIELDS,
+                    fields: <$kind>::FIELDS,
                 },
             )+];
 

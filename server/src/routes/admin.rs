@@ -1,0 +1,46 @@
+//! What operators ask a server, below `/v1/admin`: one file for each subject, each with its part of the
+//! router. Nothing here can be reached without a token that has the scope `admin`: the check stands once,
+//! before all of it.
+
+mod health;
+mod me;
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    extract::{Request, State},
+    middleware::{self, Next},
+    response::Response,
+};
+
+use super::{App, problem::Problem, token::Authorized};
+use crate::auth::{Grant, Scope};
+
+/// Where all of it lives.
+pub(super) const ADMIN: &str = "/v1/admin";
+
+/// Who asks: what the token of the request grants, with `admin` among it. Taken by a handler with
+/// `Extension`.
+#[derive(Clone, Debug)]
+pub(super) struct Operator(pub(super) Arc<Grant>);
+
+/// Everything below [`ADMIN`], behind the check.
+pub(super) fn router(app: &Arc<App>) -> Router<Arc<App>> {
+    Router::new()
+        .merge(health::router())
+        .merge(me::router())
+        .route_layer(middleware::from_fn_with_state(app.clone(), operators_only))
+}
+
+/// 401 without a valid token, 403 without the scope.
+async fn operators_only(
+    State(_): State<Arc<App>>,
+    Authorized(grant): Authorized,
+    mut request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
+    grant.require(Scope::Admin)?;
+    request.extensions_mut().insert(Operator(grant));
+    Ok(next.run(request).await)
+}
