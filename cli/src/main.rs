@@ -5,8 +5,10 @@
 //! `secret`.
 
 mod completions;
+mod config;
 mod duration;
 mod exit;
+mod health;
 mod lines;
 mod progress;
 mod publish;
@@ -41,6 +43,8 @@ struct Cli {
 enum Command {
     /// Serve agents and browsers.
     Serve(serve::Serve),
+    /// Print the settings that are in force, and where each came from.
+    Config(config::Show),
     /// Make a token and print it.
     Token(token::Token),
     /// Follow a thread in the terminal.
@@ -51,6 +55,8 @@ enum Command {
     Send(send::Send),
     /// List threads.
     Threads(threads::Threads),
+    /// Say how the server is, part by part.
+    Health(health::Ask),
     /// Say that a data folder was put back from a backup: every thread begins a new epoch.
     ///
     /// Clients may have seen events that the backup does not have. With a new epoch they are told to
@@ -66,11 +72,13 @@ enum Command {
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Serve(args) => serve::run(args).map(|()| Exit::Done),
+        Command::Config(args) => config::run(&args).map(|()| Exit::Done),
         Command::Token(args) => token::run(args).map(|()| Exit::Done),
         Command::Tail(args) => tail::run(&args),
         Command::Publish(args) => publish::run(&args),
         Command::Send(args) => send::run(&args),
         Command::Threads(args) => threads::run(&args),
+        Command::Health(args) => health::run(&args),
         Command::Restored(args) => restored::run(&args).map(|()| Exit::Done),
         Command::Completions(args) => completions::completions(&args),
         Command::Man(args) => completions::man(&args),

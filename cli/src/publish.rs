@@ -240,17 +240,14 @@ fn event(line: &Line, key: Option<&str>) -> Result<Box<RawValue>, String> {
             text.len()
         ));
     }
-    let is_object = |event: &Box<RawValue>| event.get().starts_with('{');
-    let event: Box<RawValue> = serde_json::from_str(text)
-        .ok()
-        .filter(is_object)
-        .ok_or_else(|| {
-            let start: String = text.chars().take(80).collect();
-            format!(
-                "bad_event: expected an event such as \
+    let event = serde_json::from_str::<Box<RawValue>>(text).ok();
+    let event = event.filter(|event| event.get().starts_with('{')).ok_or_else(|| {
+        let start: String = text.chars().take(80).collect();
+        format!(
+            "bad_event: expected an event such as \
                  {{\"run\":…,\"type\":…,\"data\":{{…}}}}, received {start:?}"
-            )
-        })?;
+        )
+    })?;
     let Some(key) = key else { return Ok(event) };
     #[derive(serde::Deserialize)]
     struct HasId {

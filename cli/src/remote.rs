@@ -152,6 +152,7 @@ impl Http {
         self.ask(Method::GET, path, None).await
     }
 
+    #[expect(dead_code)]
     pub(crate) async fn post<T: DeserializeOwned>(
         &self,
         path: &str,
@@ -199,6 +200,10 @@ impl Http {
         let advice = match error.code {
             ErrorCode::Unauthorized | ErrorCode::TokenExpired => {
                 "the server refused the token; make another with `rethread token`"
+            }
+            ErrorCode::Forbidden if error.expected.as_deref() == Some("admin") => {
+                "this is for operators; make a token with `rethread token --user NAME --scope admin` \
+                 (a server in development mode keeps its secret in its data folder, in `dev-secret`)"
             }
             ErrorCode::Forbidden => {
                 "the token does not allow this; make one that does with `rethread token`"
