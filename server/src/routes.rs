@@ -103,10 +103,7 @@ fn endpoints() -> OpenApiRouter<Arc<App>> {
 
 /// The descriptions of all of them, with those that not every server has.
 fn described() -> OpenApi {
-    endpoints()
-        .routes(routes!(token::dev))
-        .nest(admin::ADMIN, admin::endpoints())
-        .into_openapi()
+    endpoints().routes(routes!(token::dev)).nest(admin::ADMIN, admin::endpoints()).into_openapi()
 }
 
 fn finish(router: OpenApiRouter<Arc<App>>, app: App) -> Router {

@@ -37,17 +37,6 @@ pub(super) struct Results {
     results: Vec<Outcome>,
 }
 
-/// One event, or several.
-#[derive(ToSchema)]
-#[allow(dead_code, reason = "it is described, and read as text")]
-#[schema(untagged)]
-pub(super) enum Events {
-    /// One.
-    One(schemas::NewEvent),
-    /// At most 1,024.
-    Several(#[schema(min_items = 1, max_items = 1024)] Vec<schemas::NewEvent>),
-}
-
 /// Publishes one event, an array of them, or one a line (NDJSON).
 ///
 /// The answer comes when they are durable. A single event that is refused is answered with its error;
@@ -56,7 +45,7 @@ pub(super) enum Events {
     post, path = super::EVENTS,
     security(("token" = ["publish"])),
     request_body(content(
-        (Events = "application/json", example = json!(published())),
+        (schemas::Events = "application/json", example = json!(published())),
         (String = "application/x-ndjson"),
     )),
     responses(

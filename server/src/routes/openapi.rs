@@ -78,7 +78,9 @@ fn complete(mut document: OpenApi) -> Value {
     let paths = document["paths"].as_object_mut().expect("paths are an object");
     for (path, item) in paths {
         let operations = item.as_object_mut().expect("a path is an object");
-        for (method, operation) in operations.iter_mut().filter(|(name, _)| METHODS.contains(&&***name)) {
+        for (method, operation) in
+            operations.iter_mut().filter(|(name, _)| METHODS.contains(&&***name))
+        {
             describe(path, method, operation.as_object_mut().expect("an operation is an object"));
         }
     }
@@ -97,7 +99,8 @@ const GROUPS: [(&str, &str, &str); 4] = [
 ];
 
 fn describe(path: &str, method: &str, operation: &mut Map<String, Value>) {
-    let (_, group, _) = GROUPS.iter().find(|(start, ..)| path.starts_with(start)).expect("one is /");
+    let (_, group, _) =
+        GROUPS.iter().find(|(start, ..)| path.starts_with(start)).expect("one is /");
     operation.insert("tags".into(), json!([group]));
     let words = path.split(['/', '{', '}', '.']).filter(|word| !word.is_empty() && *word != "v1");
     let name = words.fold(method.to_owned(), |name, word| format!("{name}_{word}"));

@@ -6,12 +6,12 @@ use serde_json::Value;
 use utoipa::{
     PartialSchema, ToSchema,
     openapi::{
-        ObjectBuilder, OneOfBuilder, Ref, RefOr, Schema, SchemaFormat,
+        ArrayBuilder, ObjectBuilder, OneOfBuilder, Ref, RefOr, Schema, SchemaFormat,
         schema::{SchemaType, Type},
     },
 };
 
-use rethread_shared::{ErrorCode, EventKind};
+use rethread_shared::{ErrorCode, EventKind, limits::PUBLISH_EVENTS_MAX};
 
 /// A conversation. `thread_{key}`; the key does not begin with `thread_`, and does not end as a
 /// standard run's id does.
@@ -129,6 +129,30 @@ pub(in crate::routes) struct NewEvent {
     at: Option<Millis>,
     /// What goes with the type: see `AgentStarted` and the others. Left out, it is `{}`.
     data: Option<Any>,
+}
+
+/// One event, or several.
+pub(in crate::routes) struct Events;
+
+impl PartialSchema for Events {
+    fn schema() -> RefOr<Schema> {
+        let one = Ref::from_schema_name(NewEvent::name());
+        let several = ArrayBuilder::new()
+            .items(one.clone())
+            .min_items(Some(1))
+            .max_items(Some(PUBLISH_EVENTS_MAX));
+        OneOfBuilder::new()
+            .item(one)
+            .item(several)
+            .description(Some("One event, or several."))
+            .into()
+    }
+}
+
+impl ToSchema for Events {
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        add::<NewEvent>(schemas);
+    }
 }
 
 /// A stored event.
