@@ -102,6 +102,9 @@ fn describe(path: &str, method: &str, operation: &mut Map<String, Value>) {
     let (_, group, _) =
         GROUPS.iter().find(|(start, ..)| path.starts_with(start)).expect("one is /");
     operation.insert("tags".into(), json!([group]));
+    if let Some(Value::String(summary)) = operation.get_mut("summary") {
+        *summary = summary.replace('\n', " ");
+    }
     let words = path.split(['/', '{', '}', '.']).filter(|word| !word.is_empty() && *word != "v1");
     let name = words.fold(method.to_owned(), |name, word| format!("{name}_{word}"));
     operation.insert("operationId".into(), name.into());

@@ -47,10 +47,9 @@ pub(super) struct DevToken {
     user: &'static str,
 }
 
-/// Everything but operating the server: what a page holds may leak into whatever runs in the page.
-/// A token for the chat page, for whoever asks.
+/// A token for the chat page, only with `rethread serve --dev`, which listens on loopback only.
 ///
-/// Only with `rethread serve --dev`, which listens on loopback only.
+/// For everything but operating the server: what a page holds may leak into whatever runs in the page.
 #[utoipa::path(
     get, path = super::DEV_TOKEN, security(()),
     responses((status = 200, description = "It is good for a day.", body = DevToken,
