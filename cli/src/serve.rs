@@ -63,6 +63,7 @@ pub(crate) async fn run(args: Serve) -> anyhow::Result<()> {
         secret,
         dev: args.dev,
         heartbeat: Duration::from_millis(args.heartbeat_ms),
+        metrics: Default::default(),
         patience: Patience {
             grace: Duration::from_millis(args.agent_grace_ms),
             start: Duration::from_millis(args.work_start_ms),

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use rethread_shared::limits::HEARTBEAT;
 
-use crate::bridge::Patience;
+use crate::{bridge::Patience, metrics};
 
 /// The settings of one server.
 #[derive(Clone, Debug)]
@@ -21,6 +21,8 @@ pub struct Config {
     pub heartbeat: Duration,
     /// How patient it is with agents.
     pub patience: Patience,
+    /// The metrics.
+    pub metrics: metrics::Settings,
 }
 
 impl Config {
@@ -34,6 +36,7 @@ impl Config {
             dev: false,
             heartbeat: HEARTBEAT,
             patience: Patience::default(),
+            metrics: metrics::Settings::default(),
         }
     }
 }

@@ -17,7 +17,10 @@ use std::{collections::BTreeMap, fmt};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
-use crate::now;
+use crate::{
+    metrics::{self, HEALTH_STATE},
+    now,
+};
 
 /// A part of the server that can be well or not by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -298,12 +301,9 @@ fn weighed(part: Part, state: State) -> State {
 fn tell(part: Part, state: State) {
     for other in State::ALL {
         let is = f64::from(u8::from(other == state));
-        metrics::gauge!(STATE, "part" => part.as_str(), "state" => other.as_str()).set(is);
+        metrics::gauge!(HEALTH_STATE, "part" => part.as_str(), "state" => other.as_str()).set(is);
     }
 }
-
-/// 1 for the state that a part is in, 0 for the others.
-const STATE: &str = "rethread_health_state";
 
 #[cfg(test)]
 mod tests {

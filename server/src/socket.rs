@@ -43,6 +43,8 @@ pub struct Shared {
     pub health: Arc<Health>,
     /// See [`rethread_shared::limits::HEARTBEAT`].
     pub heartbeat: Duration,
+    /// Who may read the metrics.
+    pub metrics: crate::metrics::Settings,
 }
 
 /// One client's connection.
