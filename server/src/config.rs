@@ -4,7 +4,10 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use rethread_shared::limits::HEARTBEAT;
 
-use crate::{bridge::Patience, metrics};
+use crate::{
+    bridge::{Patience, resolve::orchestrator::settings::OrchestratorSettings},
+    metrics,
+};
 
 /// The settings of one server.
 #[derive(Clone, Debug)]
@@ -23,6 +26,8 @@ pub struct Config {
     pub patience: Patience,
     /// The metrics.
     pub metrics: metrics::Settings,
+    /// The lookup outside of which thread a run belongs to.
+    pub orchestrator: OrchestratorSettings,
 }
 
 impl Config {
@@ -37,6 +42,7 @@ impl Config {
             heartbeat: HEARTBEAT,
             patience: Patience::default(),
             metrics: metrics::Settings::default(),
+            orchestrator: OrchestratorSettings::default(),
         }
     }
 }

@@ -1,24 +1,24 @@
 //! From a run's id to its thread. The first answer wins; no step guesses.
 //!
-//! 1. [`registry`]: the run was seen before;
+//! 1. `registry`: the run was seen before;
 //! 2. [`orchestrator`]: a service that the operator runs knows it;
-//! 3. [`direct`]: the id *is* a thread's id;
-//! 4. [`standard`], then [`legacy`]: the thread stands in the id;
-//! 5. [`refusal`]: nobody knows, with what each step saw.
+//! 3. `direct`: the id *is* a thread's id;
+//! 4. `standard`, then `legacy`: the thread stands in the id;
+//! 5. `refusal`: nobody knows, with what each step saw.
 //!
-//! Each step is a [`Step`] of its own and knows nothing of the others; [`Resolver::new`] puts them in
+//! Each step is a [`step::Step`] of its own and knows nothing of the others; [`Resolver::new`] puts them in
 //! their order. An id that names another thread than a step found is a conflict, and refused.
 //!
 //! A thread that the asker may not use is no answer for it: a run of such a thread goes through the
 //! same steps as one that nobody knows, and gets the same refusal.
 
-pub mod direct;
-pub mod legacy;
+mod direct;
+mod legacy;
 pub mod orchestrator;
-pub mod refusal;
-pub mod registry;
-pub mod remembered;
-pub mod standard;
+mod refusal;
+mod registry;
+mod remembered;
+mod standard;
 pub mod step;
 pub mod trail;
 
@@ -30,7 +30,8 @@ use crate::log::Log;
 use orchestrator::Asked;
 use remembered::Remembered;
 use step::{Seen, Step, StepName};
-use trail::{Look, Outcome, Trail};
+pub use trail::Trail;
+use trail::{Look, Outcome};
 
 /// A run's thread, and which step knew it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,6 +86,7 @@ impl Resolver {
     }
 
     /// The registry has forgotten these runs, durably: what it said of them counts no longer.
+    #[expect(dead_code)]
     pub(super) fn forget<'a>(&self, runs: impl IntoIterator<Item = &'a RunId>) {
         self.remembered.forget(runs);
     }
@@ -141,7 +143,8 @@ impl Resolver {
                     {
                         look(Outcome::Conflict, format!("{saw}; but the id names {named}"));
                         let knows_both = matches!(may_use(&thread), Ok(true));
-                        let error = refusal::conflict(run, named, name, knows_both.then_some(&thread));
+                        let error =
+                            refusal::conflict(run, named, name, knows_both.then_some(&thread));
                         return (looks, Err(error));
                     }
                     match may_use(&thread) {

@@ -23,7 +23,9 @@ impl Direct {
             return Ok(Seen::passed("the id is not a thread's id"));
         };
         Ok(match self.log.thread(thread)? {
-            Some(_) => Seen::Found { thread: thread.clone(), saw: "the id is a thread's id".into() },
+            Some(_) => {
+                Seen::Found { thread: thread.clone(), saw: "the id is a thread's id".into() }
+            }
             None => Seen::passed("the id has a thread's form, but there is no such thread"),
         })
     }

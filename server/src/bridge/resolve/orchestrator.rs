@@ -11,7 +11,7 @@ pub mod guard;
 pub mod http;
 pub mod settings;
 
-use std::{fmt, sync::Arc};
+use std::fmt;
 
 use futures_util::{FutureExt, future::BoxFuture};
 use rethread_shared::{RunId, ThreadId, WireError};
@@ -64,7 +64,7 @@ impl OrchestratorError {
 #[derive(Clone)]
 pub struct Asked {
     /// Who answers.
-    pub guard: Arc<Guard>,
+    pub guard: Guard,
     /// Which runs it is asked for.
     pub about: settings::About,
 }

@@ -9,33 +9,27 @@ use super::step::StepName;
 
 /// No step knew a thread that the asker may use.
 pub(super) fn unresolved(run: &RunId) -> WireError {
-    let (why, tried) = match run.form() {
-        RunForm::Thread { thread } => {
-            return WireError::thread_not_found(thread);
-        }
-        _ => (
-            "its id names no thread, and it is not known here as a run of a thread that this token \
-             may use",
-            vec![
-                "registry: no run of this id in a thread that this token may use".to_owned(),
-                "orchestrator: none is configured, or it names no such thread".to_owned(),
-                "direct: the id is not a thread's id".to_owned(),
-                "standard: the id has not the form thread_{key}_run_{unix_ms}_{8 hex}".to_owned(),
-                "legacy: the id has not the form run_{thread}_{8 to 32 hex}".to_owned(),
-            ],
-        ),
-    };
+    if let RunForm::Thread { thread } = run.form() {
+        return WireError::thread_not_found(thread);
+    }
     WireError::new(
         ErrorCode::RunUnresolved,
         format!(
-            "no thread is known for run {run}: {why}. Make a run with POST \
-             /v1/threads/{{thread}}/runs and publish with its id; or have an operator say which \
-             thread it belongs to, with `rethread migrate` or POST /v1/admin/migrate"
+            "no thread is known for run {run}: its id names none, and it is not known here as a run of a \
+             thread that this token may use. Make a run with POST /v1/threads/{{thread}}/runs and \
+             publish with its id; or have an operator say which thread it belongs to, with \
+             `rethread migrate` or POST /v1/admin/migrate"
         ),
     )
     .with_expected("thread_{key}_run_{unix_ms}_{8 hex}, or a run that is known here")
     .with_received(run.as_str())
-    .with_tried(tried)
+    .with_tried(vec![
+        "registry: no run of this id in a thread that this token may use".into(),
+        "orchestrator: none is configured, or it names no such thread".into(),
+        "direct: the id is not a thread's id".into(),
+        "standard: the id has not the form thread_{key}_run_{unix_ms}_{8 hex}".into(),
+        "legacy: the id has not the form run_{thread}_{8 to 32 hex}".into(),
+    ])
 }
 
 /// A step found another thread than the id names. The found one is told only to who may use it.

@@ -33,7 +33,7 @@ impl Registry {
             "a run of {}, {state}, known since {}, last active at {}",
             record.thread,
             record.created_at,
-            record.active_at()
+            record.idle_since()
         );
         Ok(Seen::Found { thread: record.thread, saw })
     }

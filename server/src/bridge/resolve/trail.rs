@@ -7,6 +7,7 @@ use rethread_shared::{ErrorCode, RunId, ThreadId, WireError, id::RunForm};
 use serde::{Deserialize, Serialize};
 
 use super::{Resolved, step::StepName};
+use crate::metrics::RESOLUTIONS;
 
 /// How a step went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -176,4 +177,16 @@ impl Counts {
     }
 }
 
-const RESOLUTIONS: &str = "rethread_resolutions_total";
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_example_of_the_protocol_is_a_trail() {
+        let golden = include_str!("../../../../shared/golden/http.json");
+        let golden: serde_json::Value = serde_json::from_str(golden).unwrap();
+        let trail: Trail = serde_json::from_value(golden["resolve"].clone()).unwrap();
+        assert_eq!(serde_json::to_value(&trail).unwrap(), golden["resolve"]);
+        assert_eq!(trail.steps.len(), StepName::ALL.len());
+    }
+}

@@ -20,7 +20,9 @@ pub struct HttpOrchestrator {
 
 impl std::fmt::Debug for HttpOrchestrator {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("HttpOrchestrator").field("base", &self.base.as_str()).finish_non_exhaustive()
+        f.debug_struct("HttpOrchestrator")
+            .field("base", &self.base.as_str())
+            .finish_non_exhaustive()
     }
 }
 
