@@ -129,7 +129,7 @@ impl Guard {
                             "{} questions are under way, the most",
                             inner.settings.in_flight
                         ),
-                        retry_after: inner.settings.timeout,
+                        retry_after: inner.settings.timeout.get(),
                         is_busy: true,
                     })?;
                     inner.enter()?;
@@ -196,13 +196,13 @@ impl Inner {
     fn answered_lately(&self, run: &RunId) -> Option<Option<ThreadId>> {
         let answers = self.answers.lock();
         let (answer, at) = answers.get(run)?;
-        (at.elapsed() < self.settings.unknown_ttl).then(|| answer.clone())
+        (at.elapsed() < self.settings.unknown_ttl.get()).then(|| answer.clone())
     }
 
     fn keep(&self, run: &RunId, answer: Option<ThreadId>) {
         let mut answers = self.answers.lock();
         if answers.len() >= ORCHESTRATOR_ANSWERS_KEPT_MAX {
-            let ttl = self.settings.unknown_ttl;
+            let ttl = self.settings.unknown_ttl.get();
             answers.retain(|_, (_, at)| at.elapsed() < ttl);
             if answers.len() >= ORCHESTRATOR_ANSWERS_KEPT_MAX {
                 answers.clear();
@@ -223,7 +223,7 @@ impl Inner {
     async fn ask(&self, run: &RunId) -> Result<Option<ThreadId>, Unavailable> {
         let started = Instant::now();
         *self.last_asked.lock() = started;
-        let deadline = self.settings.deadline;
+        let deadline = self.settings.deadline.get();
         let mut tried = 0;
         let error = loop {
             tried += 1;

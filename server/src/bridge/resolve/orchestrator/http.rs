@@ -2,19 +2,20 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use futures_util::{FutureExt, future::BoxFuture};
 use reqwest::{Client, StatusCode, Url, redirect};
 use rethread_shared::{RunId, ThreadId, limits::ORCHESTRATOR_ANSWER_BYTES_MAX};
 use serde::Deserialize;
 
 use super::{Orchestrator, OrchestratorError, settings::OrchestratorSettings};
+use crate::config::Secret;
 
 /// An orchestrator behind HTTP.
 pub struct HttpOrchestrator {
     client: Client,
     base: Url,
-    token: Option<String>,
+    token: Option<Secret>,
     timeout: Duration,
 }
 
@@ -45,17 +46,14 @@ impl HttpOrchestrator {
                  and fragment (a token goes into orchestrator.token); received {url:?}"
             )
         })?;
-        ensure!(
-            !settings.timeout.is_zero() && !settings.deadline.is_zero() && settings.tries > 0,
-            "orchestrator.timeout, .deadline and .tries must be more than 0"
-        );
         // Only the first of these does something; one that is there already is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
+        let timeout = settings.timeout.get();
         let mut client = Client::builder()
             .redirect(redirect::Policy::none())
             .no_proxy()
-            .connect_timeout(settings.timeout)
-            .timeout(settings.timeout)
+            .connect_timeout(timeout)
+            .timeout(timeout)
             .pool_max_idle_per_host(settings.in_flight.min(16))
             .user_agent(concat!("rethread/", env!("CARGO_PKG_VERSION")));
         if base.scheme() == "http" {
@@ -63,7 +61,7 @@ impl HttpOrchestrator {
             client = client.tls_certs_only([]);
         }
         let client = client.build().context("orchestrator: TLS cannot be set up")?;
-        Ok(Self { client, base, token: settings.token.clone(), timeout: settings.timeout })
+        Ok(Self { client, base, token: settings.token.clone(), timeout })
     }
 
     async fn ask(&self, run: &RunId) -> Result<Option<ThreadId>, OrchestratorError> {
@@ -71,7 +69,7 @@ impl HttpOrchestrator {
         let url = format!("{}/runs/{run}", self.base.as_str().trim_end_matches('/'));
         let mut request = self.client.get(url).header("accept", "application/json");
         if let Some(token) = &self.token {
-            request = request.bearer_auth(token);
+            request = request.bearer_auth(token.reveal());
         }
         let mut response = request.send().await.map_err(|error| self.failure(&error))?;
         match response.status() {
