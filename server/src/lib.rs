@@ -21,6 +21,7 @@ pub mod log;
 pub mod metrics;
 mod now;
 pub mod routes;
+mod schema;
 pub mod server;
 pub mod socket;
 pub mod trusted;

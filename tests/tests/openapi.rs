@@ -54,7 +54,7 @@ fn operations(document: &Value) -> Vec<(&str, &str, &Value)> {
 }
 
 /// Every `content` of an operation: where it stands, its type, and its schema with its example.
-fn contents<'a>(operation: &'a Value) -> Vec<(String, &'a str, &'a Value)> {
+fn contents(operation: &Value) -> Vec<(String, &str, &Value)> {
     let mut places = vec![("request".to_owned(), &operation["requestBody"])];
     let responses = operation["responses"].as_object().expect("responses");
     places.extend(responses.iter().map(|(status, response)| (status.clone(), response)));

@@ -4,6 +4,7 @@
 
 mod health;
 mod me;
+mod resolve;
 
 use std::sync::Arc;
 
@@ -12,7 +13,6 @@ use axum::{
     middleware::{self, Next},
     response::Response,
 };
-
 use utoipa_axum::router::OpenApiRouter;
 
 use super::{App, problem::Problem, token::Authorized};
@@ -32,9 +32,10 @@ pub(super) fn router(app: &Arc<App>) -> OpenApiRouter<Arc<App>> {
 }
 
 /// Each file's part: a handler with `#[utoipa::path]`, and `OpenApiRouter::new().routes(routes!(it))`.
-/// Error codes of its own are listed in `x-error-codes`; those of the token are added to all.
+/// Error codes of its own are listed in `x-error-codes`; those of the token are added to all. Ids and
+/// errors in its bodies are described by those of [`crate::schema`].
 pub(super) fn endpoints() -> OpenApiRouter<Arc<App>> {
-    OpenApiRouter::new().merge(health::router()).merge(me::router())
+    OpenApiRouter::new().merge(health::router()).merge(me::router()).merge(resolve::router())
 }
 
 /// 401 without a valid token, 403 without the scope.

@@ -18,7 +18,7 @@ use utoipa::ToSchema;
 use super::{
     App,
     body::{Params, Text, ThreadPath},
-    openapi::{golden, schemas},
+    openapi::golden,
     problem::{self, Problem},
     stream,
     token::Authorized,
@@ -27,13 +27,14 @@ use crate::{
     auth::Scope,
     bridge::publish::Publisher,
     log::{PageLimit, frame},
+    schema,
     socket::wrong_number,
 };
 
 /// One result for each event, in their order.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Results {
-    #[schema(value_type = Vec<schemas::Outcome>)]
+    #[schema(value_type = Vec<schema::Outcome>)]
     results: Vec<Outcome>,
 }
 
@@ -45,7 +46,7 @@ pub(super) struct Results {
     post, path = super::EVENTS,
     security(("token" = ["publish"])),
     request_body(content(
-        (schemas::Events = "application/json", example = json!(published())),
+        (schema::Events = "application/json", example = json!(published())),
         (String = "application/x-ndjson"),
     )),
     responses(
@@ -133,7 +134,7 @@ pub(super) struct Page {
     get, path = super::THREAD_EVENTS,
     security(("token" = ["subscribe"])),
     params(
-        ("thread" = schemas::ThreadId, Path, description = "The thread."),
+        ("thread" = schema::ThreadId, Path, description = "The thread."),
         ("after" = Option<String>, Query,
          description = "A `seq`, a position `{epoch}:{seq}`, `start` (the default) or `now`."),
         ("limit" = Option<u64>, Query, minimum = 0,
@@ -143,7 +144,7 @@ pub(super) struct Page {
     ),
     responses((status = 200, description = "A page; or, with `Accept: text/event-stream`, a stream.",
         content(
-            (schemas::Page = "application/json", example = json!(golden("page"))),
+            (schema::Page = "application/json", example = json!(golden("page"))),
             (String = "text/event-stream"),
         ))),
     extensions(("x-error-codes" = json!([

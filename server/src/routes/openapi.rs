@@ -2,8 +2,6 @@
 //! (`#[utoipa::path]`), and a router is made of those descriptions only, so that none can be missing;
 //! what all of them share is added here: who may ask, the errors by their codes, groups.
 
-pub(super) mod schemas;
-
 use std::{collections::BTreeMap, sync::LazyLock};
 
 use axum::{
@@ -13,6 +11,8 @@ use axum::{
 use rethread_shared::ErrorCode;
 use serde_json::{Map, Value, json};
 use utoipa::openapi::{Components, OpenApi};
+
+use crate::schema;
 
 /// The document. `rethread_server::openapi()` gives it as text.
 pub(super) static DOCUMENT: LazyLock<Value> = LazyLock::new(|| complete(super::described()));
@@ -40,7 +40,7 @@ pub(super) fn golden(name: &str) -> Value {
 /// This document.
 #[utoipa::path(
     get, path = "/openapi.json", security(()),
-    responses((status = 200, description = "OpenAPI 3.1", body = schemas::Any))
+    responses((status = 200, description = "OpenAPI 3.1", body = schema::Any))
 )]
 pub(super) async fn document() -> Response {
     ([(header::CONTENT_TYPE, "application/json")], openapi()).into_response()
@@ -50,7 +50,7 @@ pub(super) async fn document() -> Response {
 const CODES: &str = "x-error-codes";
 
 fn complete(mut document: OpenApi) -> Value {
-    document.components.get_or_insert_with(Components::new).schemas.extend(schemas::unnamed());
+    document.components.get_or_insert_with(Components::new).schemas.extend(schema::unnamed());
     let mut document = serde_json::to_value(&document).expect("a document is JSON");
     document["info"] = json!({
         "title": "Rethread",

@@ -8,18 +8,18 @@ use utoipa::ToSchema;
 use super::{
     App,
     body::{Text, ThreadPath},
-    openapi::{golden, schemas},
+    openapi::golden,
     problem::Problem,
     token::Authorized,
 };
-use crate::{auth::Scope, log::ThreadInfo, now};
+use crate::{auth::Scope, log::ThreadInfo, now, schema};
 
 /// A thread to make. Both may be left out.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct CreateThread {
     /// Its id; without one the server makes it.
-    #[schema(value_type = Option<schemas::ThreadId>)]
+    #[schema(value_type = Option<schema::ThreadId>)]
     thread: Option<String>,
     /// What a list of threads shows for it.
     #[schema(max_length = 256)]
@@ -32,9 +32,9 @@ pub(super) struct CreateThread {
     security(("token" = ["send"]), ("token" = ["publish"])),
     request_body(content = CreateThread, example = json!(golden("create_thread"))),
     responses(
-        (status = 201, description = "It was made.", body = schemas::Thread,
+        (status = 201, description = "It was made.", body = schema::Thread,
          example = json!(golden("thread"))),
-        (status = 200, description = "It is there, and yours.", body = schemas::Thread,
+        (status = 200, description = "It is there, and yours.", body = schema::Thread,
          example = json!(golden("thread"))),
     ),
     extensions(("x-error-codes" = json!([
@@ -60,7 +60,7 @@ pub(super) async fn create(
 /// Threads, the newest first.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Threads {
-    #[schema(value_type = Vec<schemas::Thread>)]
+    #[schema(value_type = Vec<schema::Thread>)]
     threads: Vec<ThreadInfo>,
 }
 
@@ -93,9 +93,9 @@ pub(super) async fn list(
 /// A run that was made.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Minted {
-    #[schema(value_type = schemas::RunId)]
+    #[schema(value_type = schema::RunId)]
     run: RunId,
-    #[schema(value_type = schemas::ThreadId)]
+    #[schema(value_type = schema::ThreadId)]
     thread: ThreadId,
 }
 
@@ -103,7 +103,7 @@ pub(super) struct Minted {
 #[utoipa::path(
     post, path = super::RUNS,
     security(("token" = ["publish"])),
-    params(("thread" = schemas::ThreadId, Path, description = "The thread.")),
+    params(("thread" = schema::ThreadId, Path, description = "The thread.")),
     responses((status = 201, description = "It was made.", body = Minted,
                example = json!(golden("run")))),
     extensions(("x-error-codes" = json!([

@@ -10,8 +10,8 @@ use rethread_shared::{
     limits::{FRAME_BYTES_HARD_MAX, READ_BUFFER_BYTES, WRITE_BYTES_MAX},
 };
 
-use super::{App, openapi::schemas, problem::Problem};
-use crate::socket;
+use super::{App, problem::Problem};
+use crate::{schema, socket};
 
 /// The WebSocket: subscribe, publish, ask, serve.
 ///
@@ -21,7 +21,7 @@ use crate::socket;
     responses(
         (status = 101, description = "Frames follow; the first is the client's `hello`."),
         (status = 426, description = "`bad_frame`: the connection cannot be upgraded.",
-         body = schemas::ErrorBody),
+         body = schema::ErrorBody),
     ),
     extensions(("x-error-codes" = json!(["bad_frame", "slow_down"])))
 )]

@@ -1,5 +1,5 @@
-//! What travels, as JSON Schema. The types themselves are in `shared` and in the log, which know nothing
-//! of HTTP; these stand for them in the document. The golden files hold the two together.
+//! What travels, as JSON Schema, for the OpenAPI document. The types themselves are in `shared` and in the
+//! log, which know nothing of it; these stand for them. The golden files hold the two together.
 #![allow(dead_code, reason = "they are described, never made")]
 
 use serde_json::Value;
@@ -17,7 +17,7 @@ use rethread_shared::{ErrorCode, EventKind, limits::PUBLISH_EVENTS_MAX};
 /// standard run's id does.
 #[derive(ToSchema)]
 #[schema(pattern = r"^thread_[A-Za-z0-9_.~-]{1,128}$", example = "thread_13679e4dcc38403a")]
-pub(in crate::routes) struct ThreadId(String);
+pub(crate) struct ThreadId(String);
 
 /// One execution of an agent. Standard form: `thread_{key}_run_{unix_ms}_{8 hex}`; legacy forms are
 /// taken too.
@@ -27,20 +27,20 @@ pub(in crate::routes) struct ThreadId(String);
     max_length = 175,
     example = "thread_13679e4dcc38403a_run_1756919162904_9adf1f09"
 )]
-pub(in crate::routes) struct RunId(String);
+pub(crate) struct RunId(String);
 
 /// A UUID in its hyphenated form, best version 7.
 #[derive(ToSchema)]
 #[schema(format = "uuid", example = "0199108a-e818-71a0-9c10-5e2f7b10d43a")]
-pub(in crate::routes) struct EventId(String);
+pub(crate) struct EventId(String);
 
 /// One incarnation of a thread's log.
 #[derive(ToSchema)]
 #[schema(pattern = "^[0-9a-f]{8}$", example = "9f3a12bc")]
-pub(in crate::routes) struct Epoch(String);
+pub(crate) struct Epoch(String);
 
 /// What happened: one of the known types, or any other of 1 to 256 bytes, which is carried unharmed.
-pub(in crate::routes) struct Kind;
+pub(crate) struct Kind;
 
 impl PartialSchema for Kind {
     fn schema() -> RefOr<Schema> {
@@ -61,7 +61,7 @@ impl PartialSchema for Kind {
 impl ToSchema for Kind {}
 
 /// The stable name of an error. A newer server may have more.
-pub(in crate::routes) struct Code;
+pub(crate) struct Code;
 
 impl PartialSchema for Code {
     fn schema() -> RefOr<Schema> {
@@ -77,7 +77,7 @@ impl PartialSchema for Code {
 impl ToSchema for Code {}
 
 /// Any JSON.
-pub(in crate::routes) struct Any;
+pub(crate) struct Any;
 
 impl PartialSchema for Any {
     fn schema() -> RefOr<Schema> {
@@ -88,7 +88,7 @@ impl PartialSchema for Any {
 impl ToSchema for Any {}
 
 /// Milliseconds since 1970.
-pub(in crate::routes) struct Millis;
+pub(crate) struct Millis;
 
 impl PartialSchema for Millis {
     fn schema() -> RefOr<Schema> {
@@ -106,7 +106,7 @@ impl ToSchema for Millis {}
 
 /// A thread as it is now.
 #[derive(ToSchema)]
-pub(in crate::routes) struct Thread {
+pub(crate) struct Thread {
     thread: ThreadId,
     epoch: Epoch,
     /// The `seq` of its last event, 0 where there is none.
@@ -120,7 +120,7 @@ pub(in crate::routes) struct Thread {
 
 /// An event as a publisher makes it. Further members are kept as they came.
 #[derive(ToSchema)]
-pub(in crate::routes) struct NewEvent {
+pub(crate) struct NewEvent {
     /// Makes publishing again harmless; without one a retry is stored twice.
     id: Option<EventId>,
     run: RunId,
@@ -132,7 +132,7 @@ pub(in crate::routes) struct NewEvent {
 }
 
 /// One event, or several.
-pub(in crate::routes) struct Events;
+pub(crate) struct Events;
 
 impl PartialSchema for Events {
     fn schema() -> RefOr<Schema> {
@@ -157,7 +157,7 @@ impl ToSchema for Events {
 
 /// A stored event.
 #[derive(ToSchema)]
-pub(in crate::routes) struct Event {
+pub(crate) struct Event {
     /// Its place in the thread: 1, 2, 3, … without holes.
     #[schema(minimum = 1)]
     seq: u64,
@@ -171,7 +171,7 @@ pub(in crate::routes) struct Event {
 
 /// The `data` of `agent_started`: an agent has taken the run on.
 #[derive(ToSchema)]
-pub(in crate::routes) struct AgentStarted {
+pub(crate) struct AgentStarted {
     agent: String,
     /// What it says at its start.
     message: Option<String>,
@@ -179,13 +179,13 @@ pub(in crate::routes) struct AgentStarted {
 
 /// The `data` of `agent_thinking`: a piece of what the agent thinks.
 #[derive(ToSchema)]
-pub(in crate::routes) struct AgentThinking {
+pub(crate) struct AgentThinking {
     text: String,
 }
 
 /// The `data` of `tool_executing`: a tool works.
 #[derive(ToSchema)]
-pub(in crate::routes) struct ToolExecuting {
+pub(crate) struct ToolExecuting {
     /// Names the call within its run.
     call_id: String,
     tool: String,
@@ -194,7 +194,7 @@ pub(in crate::routes) struct ToolExecuting {
 
 /// The `data` of `tool_completed`: with `output`, with `error`, or with neither.
 #[derive(ToSchema)]
-pub(in crate::routes) struct ToolCompleted {
+pub(crate) struct ToolCompleted {
     call_id: String,
     output: Option<Any>,
     /// What went wrong, for a person.
@@ -205,7 +205,7 @@ pub(in crate::routes) struct ToolCompleted {
 
 /// The `data` of `agent_completed`: the run has ended well.
 #[derive(ToSchema)]
-pub(in crate::routes) struct AgentCompleted {
+pub(crate) struct AgentCompleted {
     result: Option<Any>,
     /// What it cost.
     usage: Option<Any>,
@@ -213,14 +213,14 @@ pub(in crate::routes) struct AgentCompleted {
 
 /// The `data` of `message_delta`: a piece of the answer.
 #[derive(ToSchema)]
-pub(in crate::routes) struct MessageDelta {
+pub(crate) struct MessageDelta {
     message_id: String,
     text: String,
 }
 
 /// The `data` of `agent_failed`: the run has ended with an error.
 #[derive(ToSchema)]
-pub(in crate::routes) struct AgentFailed {
+pub(crate) struct AgentFailed {
     /// A stable name, such as `agent_lost`.
     code: String,
     /// The same for a person.
@@ -229,7 +229,7 @@ pub(in crate::routes) struct AgentFailed {
 
 /// The `data` of `agent_cancelled`: the run was stopped.
 #[derive(ToSchema)]
-pub(in crate::routes) struct AgentCancelled {
+pub(crate) struct AgentCancelled {
     /// The user who stopped it.
     by: String,
     reason: Option<String>,
@@ -237,7 +237,7 @@ pub(in crate::routes) struct AgentCancelled {
 
 /// The `data` of `user_message`: a person has spoken.
 #[derive(ToSchema)]
-pub(in crate::routes) struct UserMessage {
+pub(crate) struct UserMessage {
     message_id: String,
     text: String,
     /// The agent that is asked; none: any.
@@ -247,13 +247,13 @@ pub(in crate::routes) struct UserMessage {
 
 /// The `data` of `custom`: something of the application's own.
 #[derive(ToSchema)]
-pub(in crate::routes) struct Custom {
+pub(crate) struct Custom {
     name: String,
     value: Any,
 }
 
 /// What became of a published event.
-pub(in crate::routes) struct Outcome;
+pub(crate) struct Outcome;
 
 impl PartialSchema for Outcome {
     fn schema() -> RefOr<Schema> {
@@ -274,7 +274,7 @@ impl ToSchema for Outcome {
 
 /// In the log, durable.
 #[derive(ToSchema)]
-pub(in crate::routes) struct Stored {
+pub(crate) struct Stored {
     id: EventId,
     thread: ThreadId,
     #[schema(minimum = 1)]
@@ -285,7 +285,7 @@ pub(in crate::routes) struct Stored {
 
 /// Not in the log.
 #[derive(ToSchema)]
-pub(in crate::routes) struct Refused {
+pub(crate) struct Refused {
     /// The event's id, where it could be read.
     id: Option<EventId>,
     error: Error,
@@ -293,7 +293,7 @@ pub(in crate::routes) struct Refused {
 
 /// An error as it travels.
 #[derive(ToSchema)]
-pub(in crate::routes) struct Error {
+pub(crate) struct Error {
     code: Code,
     /// The same for a person: what was expected, what came, what to do.
     message: String,
@@ -309,13 +309,13 @@ pub(in crate::routes) struct Error {
 
 /// The body of an answer that is an error.
 #[derive(ToSchema)]
-pub(in crate::routes) struct ErrorBody {
+pub(crate) struct ErrorBody {
     error: Error,
 }
 
 /// Events of a thread, in order, without holes.
 #[derive(ToSchema)]
-pub(in crate::routes) struct Page {
+pub(crate) struct Page {
     thread: ThreadId,
     epoch: Epoch,
     /// The `seq` of the thread's last event.
@@ -330,7 +330,7 @@ pub(in crate::routes) struct Page {
 }
 
 /// What no body names, and every reader needs: what goes with each type of event, and errors.
-pub(in crate::routes) fn unnamed() -> Vec<(String, RefOr<Schema>)> {
+pub(crate) fn unnamed() -> Vec<(String, RefOr<Schema>)> {
     let mut schemas = Vec::new();
     add::<AgentStarted>(&mut schemas);
     add::<AgentThinking>(&mut schemas);
