@@ -129,7 +129,7 @@ impl Bridge {
         };
         let now = now::unix_ms();
         let id = given.unwrap_or_else(|| EventId::generate(now, now::random()));
-        let record = NewRecord { id, body: checked.body(id, now).into() };
+        let record = NewRecord { id, body: checked.body(id, now).into(), request: None };
         let (run, kind, call_id) = (checked.run, checked.kind, checked.call_id);
         Ok((thread, Ready { place, run, kind, call_id, given, record }))
     }

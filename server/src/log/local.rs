@@ -10,6 +10,7 @@ use std::{
         atomic::{AtomicU64, Ordering},
         mpsc,
     },
+    time::Instant,
 };
 
 use futures_util::{FutureExt, future::BoxFuture};
@@ -18,7 +19,7 @@ use rethread_shared::{Epoch, EventId, RunId, ThreadId, limits::HEADS_CACHED_MAX}
 use tokio::sync::oneshot;
 
 use super::{
-    Appended, Created, Log, LogError, NewRecord, NewThread, PageLimit, Record, RunRecord,
+    Appended, Created, Log, LogError, NewRecord, NewThread, PageLimit, Record, RequestId, RunRecord,
     ThreadInfo,
     engine::{Engine, EngineError, ThreadRow},
     tail::{Follow, Tail, Wake},
@@ -269,8 +270,9 @@ impl Log for LocalLog {
         events: Vec<NewRecord>,
     ) -> BoxFuture<'static, Result<Vec<Appended>, LogError>> {
         let queued = self.existing(thread).and_then(|thread| {
+            let since = Instant::now();
             let (answer, appended) = oneshot::channel();
-            self.queue(Job::Append { thread, events, answer })?;
+            self.queue(Job::Append { thread, events, since, answer })?;
             Ok(appended)
         });
         self.answer(queued)

@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 use super::{OpenThread, Poison, fanout::Committed};
 use crate::{
     log::{
-        Appended, LogError, NewRecord, NewThread, Record, RunRecord,
+        Appended, LogError, NewRecord, NewThread, Record, RequestId, RunRecord,
         engine::{Engine, EngineError, Group, GroupEvent, ThreadRow},
     },
     metrics::meters::Commits,
@@ -34,6 +34,8 @@ pub(super) enum Job {
     Append {
         thread: Arc<OpenThread>,
         events: Vec<NewRecord>,
+        /// When it was given to the log.
+        since: Instant,
         answer: oneshot::Sender<Result<Vec<Appended>, LogError>>,
     },
     Run {
@@ -71,11 +73,23 @@ type Answer = Box<dyn FnOnce(Result<(), LogError>) + Send>;
 struct Staged {
     group: Group,
     answers: Vec<Answer>,
-    /// The threads that get events, with the head they will have, and where in `group.events`
-    /// their events stand.
-    heads: HashMap<u64, (Arc<OpenThread>, u64, Vec<usize>)>,
+    /// The threads that get events, by their number.
+    parts: HashMap<u64, Part>,
     ids: HashMap<(u64, EventId), u64>,
     created: HashMap<ThreadId, ()>,
+}
+
+/// One thread's part of a group.
+struct Part {
+    thread: Arc<OpenThread>,
+    /// The head that it will have.
+    head: u64,
+    /// Where in `group.events` its events stand.
+    places: Vec<usize>,
+    /// When the oldest of them was given to the log.
+    since: Instant,
+    /// The requests that brought them.
+    requests: Vec<RequestId>,
 }
 
 impl Committer {
@@ -131,17 +145,17 @@ impl Committer {
             }
             return;
         }
-        let mut committed = Vec::with_capacity(staged.heads.len());
+        let mut committed = Vec::with_capacity(staged.parts.len());
         let mut events: Vec<Option<GroupEvent>> =
             staged.group.events.into_iter().map(Some).collect();
-        for (thread, head, places) in staged.heads.into_values() {
+        for Part { thread, head, places, since, requests } in staged.parts.into_values() {
             thread.head.store(head, Ordering::Release);
             if thread.tail.lock().strong_count() == 0 {
                 continue;
             }
             let taken = places.into_iter().filter_map(|place| events[place].take());
             let records = taken.map(|event| Record { seq: event.seq, body: event.body }).collect();
-            committed.push(Committed { thread, records });
+            committed.push(Committed { thread, records, since, requests });
         }
         for answer in staged.answers {
             answer(Ok(()));
@@ -207,7 +221,9 @@ impl Committer {
                     let _ = answer.send(done);
                 }));
             }
-            Job::Append { thread, events, answer } => match self.number(&thread, &events, staged) {
+            Job::Append { thread, events, since, answer } => match self
+                .number(&thread, &events, since, staged)
+            {
                 Ok(appended) => staged.answers.push(Box::new(move |done| {
                     let _ = answer.send(done.map(|()| appended));
                 })),
@@ -231,6 +247,7 @@ impl Committer {
         &self,
         thread: &Arc<OpenThread>,
         events: &[NewRecord],
+        since: Instant,
         staged: &mut Staged,
     ) -> Result<Vec<Appended>, EngineError> {
         let no = thread.no;
@@ -242,6 +259,7 @@ impl Committer {
             });
         }
         let mut appended = Vec::with_capacity(events.len());
+        let mut request = events.first().and_then(|event| event.request.clone());
         for (event, known) in events.iter().zip(known) {
             // The batch may repeat an id of its own.
             let known = known.or_else(|| staged.ids.get(&(no, event.id)).copied());
@@ -249,12 +267,18 @@ impl Committer {
                 appended.push(Appended { seq, duplicate: true });
                 continue;
             }
-            let (_, head, places) = staged.heads.entry(no).or_insert_with(|| {
-                (thread.clone(), thread.head.load(Ordering::Acquire), Vec::new())
+            // The first job of a thread is its oldest.
+            let part = staged.parts.entry(no).or_insert_with(|| Part {
+                thread: thread.clone(),
+                head: thread.head.load(Ordering::Acquire),
+                places: Vec::new(),
+                since,
+                requests: Vec::new(),
             });
-            *head += 1;
-            let seq = *head;
-            places.push(staged.group.events.len());
+            part.requests.extend(request.take());
+            part.head += 1;
+            let seq = part.head;
+            part.places.push(staged.group.events.len());
             staged.group.events.push(GroupEvent {
                 no,
                 seq,
