@@ -1,6 +1,7 @@
 //! `rethread`: the server and its tools. Each command has a file of its own; what they share is in
 //! [`duration`] and [`secret`].
 
+mod config;
 mod duration;
 mod restored;
 mod secret;
@@ -22,6 +23,8 @@ struct Cli {
 enum Command {
     /// Serve agents and browsers.
     Serve(serve::Serve),
+    /// Print the settings that are in force, and where each came from.
+    Config(config::Show),
     /// Make a token and print it.
     Token(token::Token),
     /// Say that a data folder was put back from a backup: every thread begins a new epoch.
@@ -35,6 +38,7 @@ enum Command {
 fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
         Command::Serve(args) => serve::run(args),
+        Command::Config(args) => config::run(&args),
         Command::Token(args) => token::run(args),
         Command::Restored(args) => restored::run(&args),
     }

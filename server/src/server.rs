@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 
 use crate::{
     auth::{Keys, Scope},
-    bridge::Bridge,
+    bridge::{Bridge, Patience},
     config::Config,
     connections::Connections,
     health::{Health, Part, State},
@@ -56,26 +56,30 @@ pub struct Server {
 
 impl Server {
     /// Opens the log in the data folder, and takes up the runs that were going on when it was closed.
-    /// Needs a tokio runtime. `config.listen` and `config.dev` are [`run`]'s.
+    /// Needs a tokio runtime. `config.http.listen` and `config.auth.dev` are [`run`]'s.
     ///
     /// # Errors
     /// When the data folder cannot be used, or another server uses it.
     pub async fn open(config: Config) -> anyhow::Result<Self> {
         // First of all: what is made before there is a recorder counts nothing.
         let exposition = metrics::install();
-        let folder = config.data.join("log");
+        let folder = config.log.data.join("log");
         let engine =
             open(&folder).with_context(|| format!("the data folder {}", folder.display()))?;
         let log = LocalLog::open(Arc::new(engine))?;
-        let bridge = Bridge::new(Arc::new(log.clone()) as Arc<dyn Log>, config.patience);
+        let Some(secret) = &config.auth.secret else {
+            bail!("no secret to sign tokens with: expected auth.secret to be set");
+        };
+        let bridge =
+            Bridge::new(Arc::new(log.clone()) as Arc<dyn Log>, Patience::from(&config.agents));
         bridge.recover().await.context("taking up the runs of before")?;
         let health = Arc::new(Health::new());
         let shared = Shared {
             bridge,
-            keys: Arc::new(Keys::from_secret(&config.secret)),
+            keys: Arc::new(Keys::from_secret(secret.reveal())),
             connections: Arc::new(Connections::default()),
             health: health.clone(),
-            heartbeat: config.heartbeat,
+            heartbeat: config.http.heartbeat.get(),
             metrics: config.metrics,
         };
         for part in [Part::Log, Part::Registry, Part::Feeds, Part::Agents] {
@@ -145,14 +149,14 @@ pub async fn run(
     shutdown: impl Future<Output = ()> + Send + 'static,
     ready: impl FnOnce() + Send,
 ) -> anyhow::Result<()> {
-    if config.dev && !listener.local_addr()?.ip().is_loopback() {
+    if config.auth.dev && !listener.local_addr()?.ip().is_loopback() {
         bail!(
             "--dev hands a token to whoever asks, so it listens on loopback only; \
              expected an address like 127.0.0.1:4242, received {}",
             listener.local_addr()?
         );
     }
-    let dev = config.dev;
+    let dev = config.auth.dev;
     let server = Server::open(config).await?;
     let stopping = server.clone();
     let signal = async move {
