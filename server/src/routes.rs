@@ -7,6 +7,7 @@ mod health;
 mod metrics;
 mod page;
 mod problem;
+mod request;
 mod stream;
 mod threads;
 mod token;
@@ -104,6 +105,7 @@ fn finish(router: Router<Arc<App>>, shared: Shared) -> Router {
         .nest(admin::ADMIN, admin::router(&app))
         .method_not_allowed_fallback(not_allowed)
         .layer(axum::extract::DefaultBodyLimit::max(HTTP_BODY_BYTES_MAX))
+        .layer(axum::middleware::from_fn_with_state(app.clone(), request::follow))
         .with_state(app)
 }
 
@@ -123,7 +125,12 @@ pub async fn serve(
             tracing::debug!(%error, "TCP_NODELAY");
         }
     });
-    axum::serve(listener, with_page(shared, dev)).with_graceful_shutdown(shutdown).await
+    axum::serve(
+        listener,
+        with_page(shared, dev).into_make_service_with_connect_info::<std::net::SocketAddr>(),
+    )
+    .with_graceful_shutdown(shutdown)
+    .await
 }
 
 async fn nothing(uri: axum::http::Uri) -> Problem {

@@ -47,12 +47,7 @@ impl Frame {
 
     /// The same for what was just committed.
     #[must_use]
-    pub(super) fn fresh(
-        thread: &ThreadId,
-        epoch: Epoch,
-        records: &[Record],
-        fresh: Fresh,
-    ) -> Self {
+    pub(super) fn fresh(thread: &ThreadId, epoch: Epoch, records: &[Record], fresh: Fresh) -> Self {
         Self::make(thread, epoch, records, Some(fresh))
     }
 
@@ -91,7 +86,8 @@ impl Frame {
     pub fn events(&self, first: u64) -> impl Iterator<Item = (u64, Bytes)> + '_ {
         (first.max(self.first)..=self.last).map(move |seq| {
             let place = (seq - self.first) as usize;
-            let (from, to) = (self.made.starts[place] as usize, self.made.starts[place + 1] as usize - 1);
+            let (from, to) =
+                (self.made.starts[place] as usize, self.made.starts[place + 1] as usize - 1);
             (seq, self.text.slice(from..to))
         })
     }

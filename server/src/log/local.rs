@@ -19,7 +19,7 @@ use rethread_shared::{Epoch, EventId, RunId, ThreadId, limits::HEADS_CACHED_MAX}
 use tokio::sync::oneshot;
 
 use super::{
-    Appended, Created, Log, LogError, NewRecord, NewThread, PageLimit, Record, RequestId, RunRecord,
+    Appended, Created, Log, LogError, NewRecord, NewThread, PageLimit, Record, RunRecord,
     ThreadInfo,
     engine::{Engine, EngineError, ThreadRow},
     tail::{Follow, Tail, Wake},

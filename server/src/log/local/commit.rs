@@ -8,7 +8,7 @@ use std::{
 
 use rethread_shared::{
     EventId, ThreadId,
-    limits::{GROUP_BYTES_MAX, GROUP_EVENTS_MAX},
+    limits::{COMMIT_SLOW, GROUP_BYTES_MAX, GROUP_EVENTS_MAX},
 };
 use tokio::sync::oneshot;
 
@@ -92,6 +92,18 @@ struct Part {
     requests: Vec<RequestId>,
 }
 
+impl Staged {
+    /// The middle leg of the requests' way, for whoever follows one through the logs.
+    fn trace(&self) {
+        if tracing::enabled!(tracing::Level::DEBUG) {
+            for Part { thread, head, places, requests, .. } in self.parts.values() {
+                let (thread, first) = (&thread.thread, head + 1 - places.len() as u64);
+                tracing::debug!(%thread, first, last = head, ?requests, "committed");
+            }
+        }
+    }
+}
+
 impl Committer {
     pub(super) fn new(
         engine: Arc<dyn Engine>,
@@ -145,6 +157,7 @@ impl Committer {
             }
             return;
         }
+        staged.trace();
         let mut committed = Vec::with_capacity(staged.parts.len());
         let mut events: Vec<Option<GroupEvent>> =
             staged.group.events.into_iter().map(Some).collect();
@@ -169,7 +182,12 @@ impl Committer {
     fn write(&self, group: &Group) -> Result<(), EngineError> {
         let start = Instant::now();
         let written = self.engine.write(group);
-        self.meters.duration.record(start.elapsed());
+        let took = start.elapsed();
+        self.meters.duration.record(took);
+        if took >= COMMIT_SLOW {
+            let (ms, events) = (took.as_millis() as u64, group.events.len());
+            tracing::warn!(ms, events, "a group commit was slow: is the disk busy?");
+        }
         match &written {
             Ok(()) => self.meters.events.record(group.events.len() as f64),
             Err(_) => self.meters.failed.increment(1),
@@ -221,19 +239,19 @@ impl Committer {
                     let _ = answer.send(done);
                 }));
             }
-            Job::Append { thread, events, since, answer } => match self
-                .number(&thread, &events, since, staged)
-            {
-                Ok(appended) => staged.answers.push(Box::new(move |done| {
-                    let _ = answer.send(done.map(|()| appended));
-                })),
-                Err(error) => {
-                    // What was queued behind these events counts on them.
-                    let reason = format!("an id could not be looked up: {error}");
-                    *self.poison.0.lock() = Some(reason.clone());
-                    let _ = answer.send(Err(LogError::Poisoned(reason)));
+            Job::Append { thread, events, since, answer } => {
+                match self.number(&thread, &events, since, staged) {
+                    Ok(appended) => staged.answers.push(Box::new(move |done| {
+                        let _ = answer.send(done.map(|()| appended));
+                    })),
+                    Err(error) => {
+                        // What was queued behind these events counts on them.
+                        let reason = format!("an id could not be looked up: {error}");
+                        *self.poison.0.lock() = Some(reason.clone());
+                        let _ = answer.send(Err(LogError::Poisoned(reason)));
+                    }
                 }
-            },
+            }
         }
     }
 

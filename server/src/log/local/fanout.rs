@@ -7,7 +7,10 @@ use rethread_shared::limits::{GROUPS_WAITING_MAX, PAGE_BYTES_MAX, PAGE_EVENTS_MA
 use tokio::sync::mpsc;
 
 use super::OpenThread;
-use crate::log::{Record, RequestId, frame::{Frame, Fresh}};
+use crate::log::{
+    Record, RequestId,
+    frame::{Frame, Fresh},
+};
 
 /// The new, durable events of one thread in one group.
 pub(super) struct Committed {
