@@ -164,6 +164,11 @@ table! {
     /// counted for themselves.
     REQUESTS_REFUSED = "rethread_requests_refused_total", Counter, Count, ["transport", "code"];
 
+    // Resolving.
+
+    /// How often each step of the search for a run's thread went how; `refusal` where none knew it.
+    RESOLUTIONS = "rethread_resolutions_total", Counter, Count, ["step", "outcome"];
+
     // The log.
 
     /// Events in one group commit.
