@@ -20,6 +20,8 @@ pub mod health;
 pub mod log;
 pub mod metrics;
 mod now;
+pub mod refusals;
+pub mod request;
 pub mod routes;
 mod schema;
 pub mod server;

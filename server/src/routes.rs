@@ -8,6 +8,7 @@ mod metrics;
 mod openapi;
 mod page;
 mod problem;
+mod request;
 mod stream;
 mod threads;
 mod token;
@@ -112,6 +113,7 @@ fn finish(router: OpenApiRouter<Arc<App>>, app: App) -> Router {
     router
         .method_not_allowed_fallback(not_allowed)
         .layer(axum::extract::DefaultBodyLimit::max(HTTP_BODY_BYTES_MAX))
+        .layer(axum::middleware::from_fn_with_state(app.clone(), request::follow))
         .with_state(app)
 }
 
@@ -131,7 +133,12 @@ pub async fn serve(
             tracing::debug!(%error, "TCP_NODELAY");
         }
     });
-    axum::serve(listener, with_page(shared, dev)).with_graceful_shutdown(shutdown).await
+    axum::serve(
+        listener,
+        with_page(shared, dev).into_make_service_with_connect_info::<std::net::SocketAddr>(),
+    )
+    .with_graceful_shutdown(shutdown)
+    .await
 }
 
 async fn nothing(uri: axum::http::Uri) -> Problem {

@@ -168,7 +168,8 @@ async fn the_protocol_names_every_path_of_the_document_and_no_other() {
         let path = at.split('?').next().expect("a part").trim_end_matches('.');
         let is_one = path.starts_with("/v1/")
             || (path.len() > 1 && path.starts_with('/') && paths.contains(path));
-        let is_folder = paths.iter().any(|known| known.starts_with(&format!("{path}/")));
+        let is_folder = !paths.contains(path)
+            && paths.iter().any(|known| known.starts_with(&format!("{path}/")));
         if is_one && !is_folder && !path.contains('…') {
             let fits = paths.iter().find(|known| fits(known, path));
             named.insert(*fits.unwrap_or_else(|| panic!("{path} is not in the OpenAPI document")));

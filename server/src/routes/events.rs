@@ -20,6 +20,7 @@ use super::{
     body::{Params, Text, ThreadPath},
     openapi::golden,
     problem::{self, Problem},
+    request::Asking,
     stream,
     token::Authorized,
 };
@@ -63,6 +64,7 @@ pub(super) struct Results {
 pub(super) async fn publish(
     State(app): State<Arc<App>>,
     Authorized(grant): Authorized,
+    asking: Asking,
     headers: HeaderMap,
     body: Text,
 ) -> Result<Response, Problem> {
@@ -76,7 +78,7 @@ pub(super) async fn publish(
         if events.is_empty() || events.len() > PUBLISH_EVENTS_MAX {
             return Err(wrong_number(events.len()));
         }
-        let by = Publisher { grant: &grant, connection: None };
+        let by = Publisher { grant: &grant, connection: None, request: asking.request() };
         Ok((bridge.publish(by, &events).await.await, is_single))
     });
     let (results, is_single) = published.await.map_err(|error| {
@@ -92,7 +94,7 @@ pub(super) async fn publish(
         Some(_) => StatusCode::MULTI_STATUS,
     };
     if let (Some(error), true) = (refusal, is_single) {
-        return Err(error.clone().into());
+        return Err(Problem::noted(error.clone()));
     }
     Ok((status, Json(Results { results })).into_response())
 }
@@ -156,6 +158,7 @@ pub(super) async fn read(
     Authorized(grant): Authorized,
     ThreadPath(thread): ThreadPath,
     Params(page): Params<Page>,
+    asking: Asking,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     grant.require(Scope::Subscribe)?;
@@ -164,7 +167,8 @@ pub(super) async fn read(
     if accepts.is_some_and(|accepts| accepts.contains("text/event-stream")) {
         let last = headers.get("last-event-id").and_then(|value| value.to_str().ok());
         let after = last.filter(|last| !last.is_empty()).or(page.after.as_deref());
-        return Ok(stream::open(&app.shared, &grant, &thread, start(after, info.epoch)?)?);
+        let start = start(after, info.epoch)?;
+        return Ok(stream::open(&app.shared, &grant, &thread, start, asking.address())?);
     }
     let after = match start(page.after.as_deref(), info.epoch)? {
         rethread_shared::frame::Start::Beginning => 0,

@@ -11,7 +11,7 @@ use rethread_shared::{ErrorCode, WireError, limits::DEV_TOKEN_TTL};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{App, openapi::golden, problem::Problem};
+use super::{App, openapi::golden, problem::Problem, request::Asking};
 use crate::auth::{Grant, Scope};
 
 /// What the request's token grants. A handler that takes this cannot be reached without one.
@@ -31,7 +31,11 @@ impl FromRequestParts<Arc<App>> for Authorized {
                 WireError::new(ErrorCode::Unauthorized, "the request has no token")
                     .with_expected("Authorization: Bearer JWT (make one with `rethread token`)")
             })?;
-        Ok(Self(Arc::new(app.shared.keys.check(token.trim())?)))
+        let grant = Arc::new(app.shared.keys.check(token.trim())?);
+        if let Some(asking) = parts.extensions.get::<Asking>() {
+            asking.is_by(grant.user());
+        }
+        Ok(Self(grant))
     }
 }
 
