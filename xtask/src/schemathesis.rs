@@ -43,7 +43,7 @@ pub(crate) fn run() -> Result<()> {
     let schemathesis = install()?;
     let data = tempfile::tempdir().context("no temporary folder")?;
     let (mut server, url) = server(data.path())?;
-    let tested = test(&schemathesis, &url);
+    let tested = test(&schemathesis, &url, data.path());
     let is_there = server.try_wait()?.is_none();
     server.kill().context("the server could not be ended")?;
     server.wait()?;
@@ -101,7 +101,7 @@ fn server(data: &Path) -> Result<(Child, String)> {
     Ok((server, url.to_owned()))
 }
 
-fn test(schemathesis: &Path, url: &str) -> Result<()> {
+fn test(schemathesis: &Path, url: &str, folder: &Path) -> Result<()> {
     let rethread = repo::binary("rethread").to_string_lossy().into_owned();
     let arguments = ["token", "--user", USER, "--scope", SCOPES, "--all-threads"];
     let token =
@@ -148,7 +148,8 @@ fn test(schemathesis: &Path, url: &str) -> Result<()> {
         println!(
             "$ schemathesis run {document} {which} {DESTRUCTIVE} --seed {seed} --max-time {time}"
         );
-        let status = process::command(&program, arguments).status()?;
+        // Where it runs it keeps what it found, and would begin with that the next time.
+        let status = process::command(&program, arguments).current_dir(folder).status()?;
         ensure!(
             status.success(),
             "schemathesis has found answers that the document does not name (seed {seed}): see above"
