@@ -28,15 +28,17 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use rethread_shared::limits::METRICS_UPKEEP;
 use serde::{Deserialize, Serialize};
 
+use crate::config::{Setting, settings};
+
 pub use ::metrics::{counter, gauge, histogram};
 pub use table::*;
 
-/// Settings of the metrics.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Settings {
-    /// Who may read `GET /metrics`.
-    pub access: Access,
+settings! {
+    /// Settings of the metrics.
+    pub struct Settings {
+        /// Who may read `GET /metrics`: open, admin or off.
+        access: Access = Access::Open;
+    }
 }
 
 /// Who may read `GET /metrics`.
@@ -50,6 +52,10 @@ pub enum Access {
     Admin,
     /// Nobody; it answers as an address that does not exist.
     Off,
+}
+
+impl Setting for Access {
+    const EXPECTED: &'static str = "open, admin or off";
 }
 
 /// The way to this process's metrics as text.

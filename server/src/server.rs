@@ -1,14 +1,26 @@
 //! A whole server: from the data folder to the listener, and back again at its end.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    path::Path,
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use anyhow::{Context, anyhow, bail};
-use rethread_shared::{Epoch, limits::DRAIN_DEADLINE};
+use rethread_shared::{
+    Epoch,
+    limits::{DRAIN_DEADLINE, METRICS_UPKEEP},
+};
 use tokio::net::TcpListener;
 
 use crate::{
     auth::{Keys, Scope},
-    bridge::Bridge,
+    bridge::{
+        Bridge, Patience, Setup,
+        resolve::orchestrator::{
+            Asked, guard::Guard, http::HttpOrchestrator, settings::OrchestratorSettings,
+        },
+    },
     config::Config,
     connections::Connections,
     health::{Health, Part, State},
@@ -16,7 +28,8 @@ use crate::{
         LocalLog, Log,
         engine::{Engine, Group, fjall::FjallEngine},
     },
-    metrics, now, routes,
+    metrics::{self, meters::Sampled},
+    now, routes,
     socket::Shared,
     trusted::Trusted,
 };
@@ -56,35 +69,46 @@ pub struct Server {
 
 impl Server {
     /// Opens the log in the data folder, and takes up the runs that were going on when it was closed.
-    /// Needs a tokio runtime. `config.listen` and `config.dev` are [`run`]'s.
+    /// Needs a tokio runtime. `config.http.listen` and `config.auth.dev` are [`run`]'s.
     ///
     /// # Errors
     /// When the data folder cannot be used, or another server uses it.
     pub async fn open(config: Config) -> anyhow::Result<Self> {
         // First of all: what is made before there is a recorder counts nothing.
         let exposition = metrics::install();
-        let folder = config.data.join("log");
+        let folder = config.log.data.join("log");
         let engine =
             open(&folder).with_context(|| format!("the data folder {}", folder.display()))?;
         let log = LocalLog::open(Arc::new(engine))?;
-        let bridge = Bridge::new(Arc::new(log.clone()) as Arc<dyn Log>, config.patience);
-        bridge.recover().await.context("taking up the runs of before")?;
+        let Some(secret) = &config.auth.secret else {
+            bail!("no secret to sign tokens with: expected auth.secret to be set");
+        };
         let health = Arc::new(Health::new());
+        let orchestrator = orchestrator(config.orchestrator, &health)?;
+        let watch_orchestrator = orchestrator.clone();
+        let setup = Setup { patience: Patience::from(&config.agents), orchestrator };
+        let bridge = Bridge::with(Arc::new(log.clone()) as Arc<dyn Log>, setup);
+        bridge.recover().await.context("taking up the runs of before")?;
         let shared = Shared {
             bridge,
-            keys: Arc::new(Keys::from_secret(&config.secret)),
+            keys: Arc::new(Keys::from_secret(secret.reveal())),
             connections: Arc::new(Connections::default()),
             health: health.clone(),
-            heartbeat: config.heartbeat,
+            heartbeat: config.http.heartbeat.get(),
             metrics: config.metrics,
         };
         for part in [Part::Log, Part::Registry, Part::Feeds, Part::Agents] {
             health.report(part, State::Active, "");
         }
-        health.report(Part::Orchestrator, State::Active, "none is configured");
         let stopped = shared.connections.leaving().clone();
         let watched = watch(shared.bridge.log().clone(), health);
-        let chores = async { tokio::join!(watched, exposition.keep_up()) };
+        let figures = sample(Arc::downgrade(&shared.bridge));
+        let asked = async {
+            if let Some(orchestrator) = watch_orchestrator {
+                orchestrator.guard.watch().await;
+            }
+        };
+        let chores = async { tokio::join!(watched, asked, exposition.keep_up(), figures) };
         tokio::spawn(async move { stopped.run_until_cancelled(chores).await });
         Ok(Self { shared, log })
     }
@@ -133,6 +157,21 @@ impl Server {
     }
 }
 
+/// The orchestrator that the settings name.
+fn orchestrator(
+    settings: OrchestratorSettings,
+    health: &Arc<Health>,
+) -> anyhow::Result<Option<Asked>> {
+    let Some(url) = &settings.url else {
+        health.report(Part::Orchestrator, State::Active, "none is configured");
+        return Ok(None);
+    };
+    let http = Arc::new(HttpOrchestrator::new(url, &settings)?);
+    health.report(Part::Orchestrator, State::Active, "");
+    let about = settings.about;
+    Ok(Some(Asked { guard: Guard::new(http, settings, Some(health.clone())), about }))
+}
+
 /// Serves until `shutdown` completes; calls `ready` once it takes connections. At the end readiness
 /// fails, nothing new is accepted, the open connections are told when to come back, and what is
 /// queued is written.
@@ -145,14 +184,14 @@ pub async fn run(
     shutdown: impl Future<Output = ()> + Send + 'static,
     ready: impl FnOnce() + Send,
 ) -> anyhow::Result<()> {
-    if config.dev && !listener.local_addr()?.ip().is_loopback() {
+    if config.auth.dev && !listener.local_addr()?.ip().is_loopback() {
         bail!(
             "--dev hands a token to whoever asks, so it listens on loopback only; \
              expected an address like 127.0.0.1:4242, received {}",
             listener.local_addr()?
         );
     }
-    let dev = config.dev;
+    let dev = config.auth.dev;
     let server = Server::open(config).await?;
     let stopping = server.clone();
     let signal = async move {
@@ -171,6 +210,24 @@ pub async fn run(
     server.close().await;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Measures what is not counted up and down, until the server is gone.
+async fn sample(bridge: Weak<Bridge>) {
+    let work = |state| Sampled::new(metrics::gauge!(metrics::WORK, "state" => state));
+    let mut states = ["waiting", "offered", "working", "away"].map(work);
+    let mut serving = Sampled::new(metrics::gauge!(metrics::AGENTS_SERVING));
+    let mut every = tokio::time::interval(METRICS_UPKEEP);
+    loop {
+        every.tick().await;
+        let Some(bridge) = bridge.upgrade() else { return };
+        let figures = bridge.figures();
+        let counts = [figures.waiting, figures.offered, figures.with, figures.away];
+        for (state, count) in states.iter_mut().zip(counts) {
+            state.set(count);
+        }
+        serving.set(figures.serving);
+    }
 }
 
 /// Tells the health of the log until the server is gone.
