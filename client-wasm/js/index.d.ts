@@ -14,6 +14,10 @@
  * @packageDocumentation
  */
 
+import type { View } from "./view.js";
+
+export type * from "./view.js";
+
 /**
  * Loads the WebAssembly, once for the page however often this is called, and starts to connect.
  *
@@ -44,8 +48,20 @@ export interface ConnectOptions {
    * JavaScript: its address, an answer of `fetch`, its bytes, or a compiled module. Counts for the
    * page's first `connect` only.
    */
-  wasm?: string | URL | Request | Response | Promise<Response> | BufferSource | WebAssembly.Module;
+  wasm?: WasmSource;
+  /** The same for the WebAssembly that makes views; it is fetched when the first is asked for. */
+  viewWasm?: WasmSource;
 }
+
+/** Where WebAssembly comes from. */
+export type WasmSource =
+  | string
+  | URL
+  | Request
+  | Response
+  | Promise<Response>
+  | BufferSource
+  | WebAssembly.Module;
 
 /** What a token function is told. */
 export interface TokenWish {
@@ -132,6 +148,20 @@ export interface Thread {
    * @returns a function that takes the handler off again.
    */
   onBatch(handler: (events: RethreadEvent[], info: BatchInfo) => void): () => void;
+  /**
+   * What a chat shows of this thread so far. The same object until {@link Thread.onView} tells of
+   * another; empty before the first handler of that was attached.
+   */
+  readonly view: View;
+  /**
+   * Calls `handler` with the new {@link Thread.view} whenever events have changed it: once a frame at
+   * most, however fast they come. The first call loads the part of this package that makes views, and
+   * sees to it that the view begins where the thread does ({@link ThreadOptions.after}), also when
+   * other handlers were attached long before.
+   *
+   * @returns a function that takes the handler off again.
+   */
+  onView(handler: (view: View) => void): () => void;
   /**
    * The events as an endless iteration. Ends with {@link Thread.close} and {@link Client.close}.
    *

@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
-import { launch, open, serve } from "./lib/browser.js";
+import { launch, serve } from "./lib/browser.js";
+import { runInPage } from "./lib/page.js";
 import { install } from "./lib/project.js";
 import { Server } from "./lib/server.js";
 
@@ -19,31 +20,8 @@ after(async () => {
   project?.remove();
 });
 
-/** Runs `work(connect, given)` in a page; `given` has url, token, thread and run. */
-async function inPage(work, { more = {}, expectedErrors = [] } = {}) {
-  const given = { url: server.url, token: await server.token(), ...(await server.thread()), ...more };
-  const { page, errors } = await open(browser, site.url);
-  const sent = [];
-  page.on("websocket", (socket) =>
-    socket.on("framesent", ({ payload }) => sent.push(JSON.parse(payload).op)),
-  );
-  const source = `async (given) => {
-    const { connect, RethreadError } = await import("@rethread/client");
-    return (${work})(connect, given, RethreadError);
-  }`;
-  const result = page.evaluate(`(${source})(${JSON.stringify(given)})`);
-  return {
-    ...given,
-    page,
-    sent,
-    result,
-    close: async () => {
-      const unexpected = errors.filter((error) => !expectedErrors.some((e) => e.test(error)));
-      assert.deepEqual(unexpected, []);
-      await page.close();
-    },
-  };
-}
+/** Runs `work(connect, given, RethreadError)` in a page of its own. */
+const inPage = (work, options) => runInPage({ browser, server, site }, work, options);
 
 test("a message is sent once, and the run it starts can be cancelled", async () => {
   const { result, thread, close } = await inPage(async (connect, { url, token, thread }) => {

@@ -54,7 +54,11 @@ const MODULES: &[Module] = &[
 /// JavaScript without a module of its own, loaded when it is asked for.
 const SCRIPTS: &[&str] = &[];
 /// What goes into the package as it is.
-const COPIED: &[&str] = &["client-wasm/js/index.d.ts", "client-wasm/js/package.json"];
+const COPIED: &[&str] = &[
+    "client-wasm/js/index.d.ts",
+    "client-wasm/js/view.d.ts",
+    "client-wasm/js/package.json",
+];
 const DOCUMENTS: &[&str] = &["client-wasm/js/README.md", "LICENSE-MIT", "LICENSE-APACHE"];
 
 /// What gave the smallest gzip when it was measured: inlining large functions into their one caller
