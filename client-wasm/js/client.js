@@ -41,9 +41,13 @@ export class Client {
   };
 
   #parts;
+  /** The sharing with other tabs: wished for, in the making or not to be had, or there. */
+  #tabs;
+  #mayShare;
 
-  constructor(address, token, parts) {
+  constructor(address, token, { parts, tabs }) {
     this.#parts = parts;
+    this.#mayShare = tabs;
     const seed = crypto.getRandomValues(new Uint32Array(2));
     this.#address = address;
     this.#token = token;
@@ -133,16 +137,43 @@ export class Client {
       return;
     }
     const hear = (say) => connection === this.#connection && this.#do(say);
+    const open = this.#tabs ? (told) => this.#tabs.open(told) : this.#open;
     try {
-      this.#socket = openSocket(this.#address, {
-        opened: () => hear((driver) => driver.opened(connection, token)),
+      this.#socket = open({
+        opened: () => {
+          hear((driver) => driver.opened(connection, token));
+          void this.#share(token);
+        },
         frame: (frame) => hear((driver) => driver.frame(connection, frame)),
-        closed: (code) => hear((driver) => driver.closed(connection, code)),
+        closed: (code, again) => {
+          hear((driver) => driver.closed(connection, code));
+          // Only the way to the server has changed: there is no reason to wait.
+          if (again) this.#do((driver) => driver.page("visible"));
+        },
       });
     } catch (cause) {
       console.warn("Rethread:", cause);
       hear((driver) => driver.closed(connection, 0));
     }
+  }
+
+  #open = (hear) => openSocket(this.#address, hear);
+
+  /** Once a connection stands: has it shared with other tabs from now on. */
+  async #share(token) {
+    if (!this.#mayShare) return;
+    this.#mayShare = false;
+    const { share } = await part("tabs");
+    if (this.#status.state === "closed") return;
+    this.#tabs = share(this.#address, token, this.#open, () => this.#move());
+  }
+
+  /** Goes over from a connection of its own to a shared one. */
+  #move() {
+    const connection = this.#connection;
+    this.#disconnect(connection, 1000);
+    this.#do((driver) => driver.closed(connection, 0));
+    this.#do((driver) => driver.page("visible"));
   }
 
   async #bring(wantsNew) {
@@ -259,6 +290,7 @@ export class Client {
 
   #ended({ code, reason }) {
     this.#leavePage?.();
+    this.#tabs?.close();
     const error = code === "closed" ? undefined : new RethreadError(code, reason);
     for (const thread of this.#threads.values()) thread._ended(error);
     this.#threads.clear();

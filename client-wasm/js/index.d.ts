@@ -51,6 +51,12 @@ export interface ConnectOptions {
   wasm?: WasmSource;
   /** The same for the WebAssembly that makes views; it is fetched when the first is asked for. */
   viewWasm?: WasmSource;
+  /**
+   * Whether the tabs of one user share one connection (default: true, where the browser has Web Locks
+   * and BroadcastChannel). Tabs are of one user when their tokens are JWTs with the same `iss`, `sub`,
+   * `scope` and `threads`.
+   */
+  tabs?: boolean;
 }
 
 /** Where WebAssembly comes from. */

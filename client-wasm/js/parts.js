@@ -1,5 +1,6 @@
 // What is loaded when it is asked for. Written out, for bundlers follow only what stands here.
 const PARTS = {
+  tabs: () => import("./tabs.js"),
   view: () => import("./view.js"),
 };
 

@@ -52,7 +52,7 @@ const MODULES: &[Module] = &[
     },
 ];
 /// JavaScript without a module of its own, loaded when it is asked for.
-const SCRIPTS: &[&str] = &[];
+const SCRIPTS: &[&str] = &["tabs.js"];
 /// What goes into the package as it is.
 const COPIED: &[&str] = &[
     "client-wasm/js/index.d.ts",
