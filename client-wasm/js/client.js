@@ -1,7 +1,7 @@
 import { Driver } from "./rethread.js";
 import { RethreadError, call, fromWire } from "./error.js";
 import { Handlers } from "./handlers.js";
-import { newMessageId } from "./message_id.js";
+import { Keeping } from "./keeping.js";
 import { listenToPage } from "./page.js";
 import { part } from "./parts.js";
 import { openSocket } from "./socket.js";
@@ -33,21 +33,28 @@ export class Client {
   /** What a thread may ask of its client. */
   #hub = {
     start: (thread, after) => this.#start(thread, after),
-    part: (name) => part(name, this.#parts),
+    sources: undefined,
     follow: (id, how) => this.#do((driver) => driver.follow(id, how, 0)),
     leave: (thread, wasFollowing) => this.#leave(thread, wasFollowing),
-    send: (id, text, agent, messageId) => this.#send(id, text, agent, messageId),
-    cancel: (run, reason) => this.#ask((driver) => driver.cancel(run, reason)),
+    order: (thread, entry) => this.#order(thread, entry),
   };
 
-  #parts;
   /** The sharing with other tabs: wished for, in the making or not to be had, or there. */
   #tabs;
   #mayShare;
 
-  constructor(address, token, { parts, tabs }) {
-    this.#parts = parts;
+  #keeping;
+  #memoryOnly;
+
+  constructor(address, token, { parts, tabs, cache, user }) {
+    this.#hub.sources = parts;
     this.#mayShare = tabs;
+    this.#keeping = new Keeping(address, cache, (why) => {
+      this.#memoryOnly = why;
+      if (this.#status.state !== "closed") this.#set(this.#status);
+    });
+    if (user !== undefined) this.#keeping.known(user);
+    this.#keeping.do((store) => void this.#adopt(store));
     const seed = crypto.getRandomValues(new Uint32Array(2));
     this.#address = address;
     this.#token = token;
@@ -78,6 +85,10 @@ export class Client {
     return thread;
   }
 
+  async forget() {
+    await this.#keeping.forget();
+  }
+
   close() {
     if (this.#status.state === "closed") return;
     this.#do((driver) => driver.page("close"));
@@ -96,13 +107,18 @@ export class Client {
     const thread = (id) => this.#threads.get(id);
     return guarded({
       dial: (connection, wantsNew) => void this.#dial(connection, wantsNew),
-      transmit: (frame) => this.#socket?.send(frame),
+      transmit: (frame) => {
+        this.#socket?.send(frame);
+        const of = this.#waiting.get(frame.req)?.of;
+        if (of) thread(of.thread)?._sent(of.id);
+      },
       disconnect: (connection, code) => this.#disconnect(connection, code),
       wake: (waitMs) => this.#wake(waitMs),
       status: (state, failed, waitMs, why) =>
         this.#changed(statusOf(state, failed, waitMs, state === "closed" ? fromWire(why) : why)),
       subscribed: (id, epoch, seq) => thread(id)?._subscribed(epoch, seq),
       events: (id, events, epoch, first, last, replayed) => {
+        this.#keeping.do(({ cache }) => cache.write(id, epoch, first, events));
         thread(id)?._events(events, { first, last, epoch, replayed });
         if (!replayed) return;
         this.#replayed += events.length;
@@ -110,6 +126,7 @@ export class Client {
       },
       caughtUp: (id) => this.#caughtUp(id),
       reset: (id, epoch, reason) => {
+        this.#keeping.do(({ cache }) => cache.wipe(id));
         if (!thread(id)) return;
         this.#behind.add(id);
         this.#online();
@@ -136,6 +153,7 @@ export class Client {
       this.#do((driver) => (isForGood ? driver.denied(connection) : driver.closed(connection, 0)));
       return;
     }
+    this.#keeping.known(claimsOf(token).sub);
     const hear = (say) => connection === this.#connection && this.#do(say);
     const open = this.#tabs ? (told) => this.#tabs.open(told) : this.#open;
     try {
@@ -165,7 +183,7 @@ export class Client {
     this.#mayShare = false;
     const { share } = await part("tabs");
     if (this.#status.state === "closed") return;
-    this.#tabs = share(this.#address, token, this.#open, () => this.#move());
+    this.#tabs = share(this.#address, claimsOf(token), this.#open, () => this.#move());
   }
 
   /** Goes over from a connection of its own to a shared one. */
@@ -214,17 +232,40 @@ export class Client {
     this.#timer = setTimeout(wake, Math.min(waitMs + 1, WAIT_MS_MAX));
   }
 
-  async #send(id, text, agent, messageId = newMessageId()) {
-    const sent = await this.#ask((driver) => driver.send(id, text, agent, messageId));
-    return { ...sent, messageId };
+  /** Has a thread's command done, and kept in this browser until it is. */
+  async #order(thread, { id, kind, text, agent, reason }) {
+    const done = this.#ask(
+      (driver) =>
+        kind === "cancel" ? driver.cancel(id, reason) : driver.send(thread, text, agent, id),
+      { id, thread },
+    );
+    this.#keeping.do(({ outbox }) => outbox.add({ id, kind, thread, text, agent, reason }));
+    const over = () => this.#keeping.do(({ outbox }) => outbox.remove(id));
+    // What was closed without an answer is asked again by the next page.
+    done.then(over, ({ code }) => code !== "closed" && over());
+    return done;
+  }
+
+  /** Does what pages before this one were asked for and had no time to do. */
+  async #adopt({ outbox }) {
+    for (const { id, kind, thread, text, agent, reason } of await outbox.adopt()) {
+      if (this.#status.state === "closed") return;
+      const conversation = this.thread(thread);
+      const done =
+        kind === "cancel"
+          ? conversation.cancel(id, reason)
+          : conversation.send(text, { agent, messageId: id });
+      // Its state is shown; nobody waits for the promise.
+      done.catch(() => {});
+    }
   }
 
   /** A promise for the answer to the command that `begin` gives. */
-  async #ask(begin) {
+  async #ask(begin, of) {
     if (this.#status.state === "closed") throw fromWire({ code: "closed" });
     return new Promise((resolve, reject) => {
       const command = call(() => begin(this.#driver));
-      this.#waiting.set(command, { resolve, reject });
+      this.#waiting.set(command, { resolve, reject, of });
       this.#driver.flush();
     });
   }
@@ -235,9 +276,16 @@ export class Client {
     return waiting;
   }
 
-  #start(thread, after) {
+  async #start(thread, after) {
     this.#behind.add(thread.id);
     this.#online();
+    const kept = after[0] === "start" ? await this.#keeping.read(thread.id) : undefined;
+    if (kept && thread._isFollowed) {
+      await thread._cached(kept.epoch, kept.events);
+      after = [kept.epoch, kept.events.length];
+    }
+    // Closed meanwhile.
+    if (!thread._isFollowed || this.#threads.get(thread.id) !== thread) return;
     try {
       this.#do((driver) => driver.follow(thread.id, ...after));
     } catch (error) {
@@ -282,6 +330,7 @@ export class Client {
       // Every thread is asked for again on the next connection.
       for (const thread of this.#threads.values()) {
         if (thread._isFollowed) this.#behind.add(thread.id);
+        thread._sent();
       }
     }
     this.#set(status);
@@ -291,6 +340,7 @@ export class Client {
   #ended({ code, reason }) {
     this.#leavePage?.();
     this.#tabs?.close();
+    this.#keeping.close();
     const error = code === "closed" ? undefined : new RethreadError(code, reason);
     for (const thread of this.#threads.values()) thread._ended(error);
     this.#threads.clear();
@@ -298,6 +348,7 @@ export class Client {
   }
 
   #set(status) {
+    if (this.#memoryOnly) status = { ...status, memoryOnly: this.#memoryOnly };
     this.#status = status;
     this.#handlers.call(status);
   }
@@ -316,6 +367,15 @@ function guarded(functions) {
     },
   ];
   return Object.fromEntries(Object.entries(functions).map(guard));
+}
+
+/** What a token says of itself; nothing, where it is no JWT. Not to be trusted: only the server checks. */
+function claimsOf(token) {
+  try {
+    return JSON.parse(atob(token.split(".")[1].replace(/-/g, "+").replace(/_/g, "/")));
+  } catch {
+    return {};
+  }
 }
 
 /** Where a thread begins, as the driver takes it: a word, or an epoch and a seq. */

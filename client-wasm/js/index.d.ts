@@ -14,8 +14,12 @@
  * @packageDocumentation
  */
 
+import type { RethreadEvent, RethreadEvents, UnknownEvent } from "./events.js";
+import type { OutgoingCommand } from "./outbox.js";
 import type { View } from "./view.js";
 
+export type * from "./events.js";
+export type * from "./outbox.js";
 export type * from "./view.js";
 
 /**
@@ -57,6 +61,17 @@ export interface ConnectOptions {
    * `scope` and `threads`.
    */
   tabs?: boolean;
+  /**
+   * Whether events and messages on their way are kept in this browser (default: true), so that a
+   * reload shows a thread at once and loses nothing. What cannot be kept, {@link Status} says.
+   */
+  cache?: boolean;
+  /**
+   * Whose threads these are: what is kept for one user is never shown to another. Default: the `sub`
+   * of a token that is a JWT. Say it here where a token comes from a function that may be slow, and
+   * nothing is to wait for it.
+   */
+  user?: string;
 }
 
 /** Where WebAssembly comes from. */
@@ -98,6 +113,10 @@ export interface Client {
    *   {@link Client.close}.
    */
   thread(id: string, options?: ThreadOptions): Thread;
+  /**
+   * Deletes what is kept of this user in this browser: for a log-out. Nothing is kept from then on.
+   */
+  forget(): Promise<void>;
   /**
    * Closes the connection for good. From then on no handler is called, also when this is called
    * from within one. Iterators end, and promises that wait for the server are rejected with `closed`.
@@ -201,6 +220,19 @@ export interface Thread {
    * @throws {@link RethreadError} `run_ended` when it ended otherwise, `run_not_found`, …
    */
   cancel(run: string, reason?: string): Promise<Cancelled>;
+  /**
+   * Messages and cancels of this page, and of pages before it, that the log does not show yet, oldest
+   * first. The same array until {@link Thread.onOutbox} tells of another.
+   */
+  readonly outbox: readonly OutgoingCommand[];
+  /**
+   * Calls `handler` with the new {@link Thread.outbox} at every change of it.
+   *
+   * @returns a function that takes the handler off again.
+   */
+  onOutbox(handler: (outbox: readonly OutgoingCommand[]) => void): () => void;
+  /** Takes a command that has failed out of the outbox. */
+  discard(id: string): void;
   /** Follows the thread no more and takes all handlers off. Iterators end. */
   close(): void;
 }
@@ -289,8 +321,14 @@ export type Status =
   | OfflineStatus
   | ClosedStatus;
 
+/** What every status has. */
+export interface StatusBase {
+  /** Why nothing is kept in this browser, where that is so; everything else works. */
+  memoryOnly?: string;
+}
+
 /** Dialling, or waiting for the server's welcome. */
-export interface ConnectingStatus {
+export interface ConnectingStatus extends StatusBase {
   state: "connecting";
   /**
    * The number of this try: 1 at first, and one more after each that failed. It begins again with 1
@@ -300,7 +338,7 @@ export interface ConnectingStatus {
 }
 
 /** Connected. */
-export interface OnlineStatus {
+export interface OnlineStatus extends StatusBase {
   state: "online";
   /**
    * True once every thread that is followed has what happened before this connection; false again
@@ -312,7 +350,7 @@ export interface OnlineStatus {
 }
 
 /** Not connected; tries again by itself. */
-export interface WaitingStatus {
+export interface WaitingStatus extends StatusBase {
   state: "waiting";
   /** The number of the try that comes next, see {@link ConnectingStatus.attempt}. */
   attempt: number;
@@ -323,12 +361,12 @@ export interface WaitingStatus {
 }
 
 /** The browser says that there is no network; tries again when there is. */
-export interface OfflineStatus {
+export interface OfflineStatus extends StatusBase {
   state: "offline";
 }
 
 /** Over: by {@link Client.close}, or because trying again would not help. */
-export interface ClosedStatus {
+export interface ClosedStatus extends StatusBase {
   state: "closed";
   /** `closed` after {@link Client.close}; otherwise why, for example `unauthorized`. */
   code: ErrorCode;
@@ -410,194 +448,3 @@ export type ClientErrorCode =
   | "outbox_full"
   /** What the loop over {@link Thread.events} has seen is void. */
   | "reset";
-
-// Events ----------------------------------------------------------------------------------------
-
-/**
- * One thing that happened in a run. A union that `switch (event.type)` narrows; what is left in
- * `default` is an {@link UnknownEvent}, from an agent that is newer than this package.
- */
-export type RethreadEvent = KnownEvent | UnknownEvent;
-
-/** An event of a type that this version knows. */
-export type KnownEvent = RethreadEvents[EventType];
-
-/** The types that this version knows. */
-export type EventType = keyof RethreadEvents;
-
-/** The event that goes with each type. */
-export interface RethreadEvents {
-  /** An agent has taken the run on. */
-  agent_started: AgentStartedEvent;
-  /** A piece of what the agent thinks. */
-  agent_thinking: AgentThinkingEvent;
-  /** A tool works. */
-  tool_executing: ToolExecutingEvent;
-  /** A tool has answered, or failed. */
-  tool_completed: ToolCompletedEvent;
-  /** The run has ended well. */
-  agent_completed: AgentCompletedEvent;
-  /** A piece of the answer's text. */
-  message_delta: MessageDeltaEvent;
-  /** The run has ended with an error. */
-  agent_failed: AgentFailedEvent;
-  /** The run was stopped. */
-  agent_cancelled: AgentCancelledEvent;
-  /** A person's message. */
-  user_message: UserMessageEvent;
-  /** Something of the application's own. */
-  custom: CustomEvent;
-}
-
-/** What all events have. */
-export interface EventBase {
-  /** Its place in the thread: 1, 2, 3, … without holes. */
-  seq: number;
-  /** The publisher's id for it, a UUID. */
-  id: string;
-  /** The run it belongs to. */
-  run: string;
-  /**
-   * When it happened, milliseconds since 1970, by the publisher's clock. For showing; order is the
-   * matter of `seq`.
-   */
-  at: number;
-}
-
-/** An agent has taken the run on. */
-export interface AgentStartedEvent extends EventBase {
-  type: "agent_started";
-  data: {
-    /** The agent's name. */
-    agent: string;
-    /** What it says at its start. */
-    message?: string;
-  };
-}
-
-/** A piece of what the agent thinks. */
-export interface AgentThinkingEvent extends EventBase {
-  type: "agent_thinking";
-  data: {
-    /** A chunk; chunks are shown one after the other as they are. */
-    text: string;
-  };
-}
-
-/** A tool works. */
-export interface ToolExecutingEvent extends EventBase {
-  type: "tool_executing";
-  data: {
-    /** Names the call within its run; `tool_completed` repeats it. */
-    call_id: string;
-    /** The tool's name. */
-    tool: string;
-    /** What it was called with, any JSON. */
-    input?: unknown;
-  };
-}
-
-/** A tool has answered, or failed: with `output`, with `error`, or with neither; never with both. */
-export interface ToolCompletedEvent extends EventBase {
-  type: "tool_completed";
-  data: {
-    /** The call that is done. */
-    call_id: string;
-    /** What it answered, any JSON. */
-    output?: unknown;
-    /** What went wrong, for a person. */
-    error?: string;
-    /** How long it took, milliseconds. */
-    took_ms?: number;
-  };
-}
-
-/** The run has ended well. */
-export interface AgentCompletedEvent extends EventBase {
-  type: "agent_completed";
-  data: {
-    /** What came of it, any JSON. */
-    result?: unknown;
-    /** What it cost (tokens and the like), any JSON. */
-    usage?: unknown;
-  };
-}
-
-/** A piece of the answer's text. */
-export interface MessageDeltaEvent extends EventBase {
-  type: "message_delta";
-  data: {
-    /** The message this is a piece of; a run may write several. */
-    message_id: string;
-    /** The piece, to be put behind those before it. */
-    text: string;
-  };
-}
-
-/** The run has ended with an error. */
-export interface AgentFailedEvent extends EventBase {
-  type: "agent_failed";
-  data: {
-    /** A stable name. The server's own is `agent_lost`: the agent went away and stayed away. */
-    code: string;
-    /** The same for a person. */
-    message: string;
-  };
-}
-
-/** The run was stopped. */
-export interface AgentCancelledEvent extends EventBase {
-  type: "agent_cancelled";
-  data: {
-    /** The user who stopped it. */
-    by: string;
-    /** Why. */
-    reason?: string;
-  };
-}
-
-/** A person's message. */
-export interface UserMessageEvent extends EventBase {
-  type: "user_message";
-  data: {
-    /** The id that the sender gave it. */
-    message_id: string;
-    /** What was said. */
-    text: string;
-    /** The agent that is asked; without it any may answer. */
-    agent?: string;
-    /** The user who said it. */
-    by?: string;
-  };
-}
-
-/** Something of the application's own. */
-export interface CustomEvent extends EventBase {
-  type: "custom";
-  data: {
-    /** The application's name for it. */
-    name: string;
-    /** Any JSON. */
-    value: unknown;
-  };
-}
-
-/** An event of a type that this version does not know, as it came. */
-export interface UnknownEvent extends EventBase {
-  type: UnknownEventType;
-  data: unknown;
-}
-
-/**
- * The type of an {@link UnknownEvent}: at run time a string that is no {@link EventType}. Compare it
- * by way of `string`: `(event.type as string) === "weather_changed"`.
- */
-export type UnknownEventType = AnyOtherType;
-
-// An enum that exists for the compiler only. A string with a mark (`string & {…}`) would be the
-// natural type, but one such member keeps `switch (event.type)` from narrowing the whole union.
-declare enum AnyOtherType {
-  AnyOther = "any other string",
-}
-
-export {};

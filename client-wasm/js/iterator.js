@@ -1,107 +1,52 @@
-// What a loop may leave waiting before the thread is paused, and where it goes on again.
-const WAITING_MAX = 4096;
-const WAITING_LOW = 1024;
+import { part } from "./parts.js";
 
-/** A thread's events for one `for await` loop: a bounded queue between the thread and the loop. */
+/**
+ * A thread's events for one `for await` loop. The queue between them is a part that is loaded when
+ * the first loop begins; what comes until then waits for it.
+ */
 export class EventIterator {
-  #thread;
-  #waiting = [];
-  #next = 0;
-  #wanted = [];
-  #end = null;
-  #error = null;
-  /** True once the loop has been told of a reset, until it asks for more. */
-  isVoid = false;
+  #made;
+  #queue;
+  #early = [];
 
   /** @param thread what is told `full`, `hungry` and `left` about this loop. */
   constructor(thread) {
-    this.#thread = thread;
+    this.#made = part("loop").then(({ makeQueue }) => {
+      this.#queue = makeQueue(thread);
+      for (const [what, about] of this.#early) this.#queue[what](about);
+      return this.#queue;
+    });
+    // Told to who asks for the next event.
+    this.#made.catch(() => {});
   }
 
-  push(events) {
-    for (const event of events) {
-      const wanted = this.#wanted.shift();
-      if (wanted) wanted.resolve({ value: event, done: false });
-      else this.#waiting.push(event);
-    }
-    if (this.#left() >= WAITING_MAX) this.#thread.full(this);
-  }
-
-  /** What waits is void: the loop gets the error, and then what comes from now on. */
-  reset(error) {
-    this.#drop();
-    this.#thread.hungry(this);
-    if (this.isVoid) return;
-    const wanted = this.#wanted.shift();
-    if (wanted) this.#void(wanted, error);
-    else this.#error = error;
-  }
-
-  #void({ reject }, error) {
-    this.#error = null;
-    this.isVoid = true;
-    reject(error);
+  /** True once the loop has been told of a reset, until it asks for more. */
+  get isVoid() {
+    return this.#queue?.isVoid ?? false;
   }
 
   /** The same for a loop that begins again. */
   again() {
-    this.isVoid = false;
+    this.#queue.again();
     return this;
   }
 
-  /** No more comes: the loop ends, or gets the error, after what waits. */
-  finish(error) {
-    if (this.#end) return;
-    this.#end = { error };
-    for (const wanted of this.#wanted.splice(0)) this.#settle(wanted);
+  /** Tells it of events ("push"), of a reset or of the end ("finish"). */
+  tell(what, about) {
+    if (this.#queue) this.#queue[what](about);
+    else this.#early.push([what, about]);
   }
 
-  next() {
-    this.isVoid = false;
-    return new Promise((resolve, reject) => {
-      if (this.#error) this.#void({ reject }, this.#error);
-      else if (this.#left() > 0) {
-        resolve({ value: this.#take(), done: false });
-        if (this.#left() <= WAITING_LOW) this.#thread.hungry(this);
-      } else if (this.#end) this.#settle({ resolve, reject });
-      else this.#wanted.push({ resolve, reject });
-    });
+  async next() {
+    return (await this.#made).next();
   }
 
   /** The loop was left. */
-  return(value) {
-    this.#thread.left(this);
-    this.#drop();
-    this.#error = null;
-    this.finish();
-    return Promise.resolve({ value, done: true });
+  async return(value) {
+    return (await this.#made).return(value);
   }
 
   [Symbol.asyncIterator]() {
     return this;
-  }
-
-  #left() {
-    return this.#waiting.length - this.#next;
-  }
-
-  #take() {
-    const event = this.#waiting[this.#next];
-    this.#waiting[this.#next++] = undefined;
-    if (this.#next === this.#waiting.length) this.#drop();
-    return event;
-  }
-
-  #drop() {
-    this.#waiting = [];
-    this.#next = 0;
-  }
-
-  /** An error is thrown once; after that the loop is over. */
-  #settle({ resolve, reject }) {
-    const { error } = this.#end;
-    this.#end = {};
-    if (error) reject(error);
-    else resolve({ value: undefined, done: true });
   }
 }

@@ -1,5 +1,7 @@
 // What is loaded when it is asked for. Written out, for bundlers follow only what stands here.
 const PARTS = {
+  loop: () => import("./loop.js"),
+  store: () => import("./store.js"),
   tabs: () => import("./tabs.js"),
   view: () => import("./view.js"),
 };

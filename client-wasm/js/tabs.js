@@ -17,20 +17,15 @@ export async function load() {
 /**
  * Takes part in sharing.
  *
- * @param token what says whose connection it is. One that is no JWT says nothing, and is not shared.
+ * @param claims what the token says. One that names no user is not shared.
  * @param openUpstream opens the real socket.
  * @param move is called when this tab's own connection, if it has one, is to be made anew through
  *   here: another tab leads, or another wants to take part.
  */
-function share(address, token, openUpstream, move) {
-  try {
-    const claims = JSON.parse(atob(token.split(".")[1].replace(/-/g, "+").replace(/_/g, "/")));
-    if (typeof claims.sub !== "string") return undefined;
-    const same = SHARED_CLAIMS.map((claim) => claims[claim] ?? null);
-    return new Tabs(`rethread ${address} ${JSON.stringify(same)}`, openUpstream, move);
-  } catch {
-    return undefined;
-  }
+function share(address, claims, openUpstream, move) {
+  if (typeof claims.sub !== "string") return undefined;
+  const same = SHARED_CLAIMS.map((claim) => claims[claim] ?? null);
+  return new Tabs(`rethread ${address} ${JSON.stringify(same)}`, openUpstream, move);
 }
 
 /**

@@ -1,9 +1,15 @@
 import { RethreadError } from "./error.js";
 import { Handlers } from "./handlers.js";
 import { EventIterator } from "./iterator.js";
+import { newMessageId } from "./message_id.js";
+import { Outgoing } from "./outgoing.js";
+import { part } from "./parts.js";
 
 /** The view before the first event. */
 const NOTHING = Object.freeze({ seq: 0, runs: Object.freeze([]) });
+
+/** Events of the cache that are handed out before the page gets its turn. */
+const CACHED_SLICE = 512;
 
 /** A conversation; see index.d.ts. What begins with `_` is for the client only. */
 export class Thread {
@@ -27,7 +33,10 @@ export class Thread {
   /** The fold, once there is one; the events that wait for it until then. */
   #fold;
   #early;
+  #folded;
   #view = NOTHING;
+  #outboxes = new Handlers();
+  #outgoing = new Outgoing((list) => this.#outboxes.call(list));
 
   constructor(client, id, after) {
     this.#client = client;
@@ -64,7 +73,7 @@ export class Thread {
         this.#resume(iterator);
       },
     });
-    if (this.#refusal) iterator.finish(this.#refusal);
+    if (this.#refusal) iterator.tell("finish", this.#refusal);
     else this.#iterators.add(iterator);
     this.#start();
     return iterator;
@@ -80,18 +89,34 @@ export class Thread {
     return off;
   }
 
-  async send(text, { agent, messageId } = {}) {
+  get outbox() {
+    return this.#outgoing.list;
+  }
+
+  onOutbox(handler) {
     this.#mustBeOpen();
+    return this.#outboxes.add(handler);
+  }
+
+  async send(text, { agent, messageId = newMessageId() } = {}) {
     text = String(text);
     bound(text, 65536, "event_too_large", "a message");
     bound(agent, 256, "bad_option", "`agent`");
-    return this.#client.send(this.#id, text, agent, messageId);
+    const sent = await this.#order({ id: messageId, kind: "message", text, agent });
+    return { ...sent, messageId };
   }
 
   async cancel(run, reason) {
-    this.#mustBeOpen();
     bound(reason, 256, "bad_option", "`reason`");
-    return this.#client.cancel(run, reason);
+    const cancelled = await this.#order({ id: run, kind: "cancel", reason });
+    this.#outgoing.remove(run);
+    return cancelled;
+  }
+
+  discard(id) {
+    if (this.#outgoing.list.some((entry) => entry.id === id && entry.state === "failed")) {
+      this.#outgoing.remove(id);
+    }
   }
 
   close() {
@@ -113,8 +138,33 @@ export class Thread {
     if (!(this.#position?.seq > seq)) this.#position = { epoch, seq };
   }
 
+  /** A command is on its way; with no id, the connection of those that were is gone. */
+  _sent(id) {
+    if (id) this.#outgoing.move(id, { state: "sent" });
+    else this.#outgoing.requeue();
+  }
+
+  /** What this browser has kept of the thread. Ends early when the thread is closed or followed. */
+  async _cached(epoch, events) {
+    for (let from = 0; from < events.length; from += CACHED_SLICE) {
+      const slice = events.slice(from, from + CACHED_SLICE);
+      for (const event of slice) event.replayed = true;
+      const info = { first: from + 1, last: from + slice.length, epoch, replayed: true };
+      this.#begin ??= { epoch, seq: 0 };
+      this._events(slice, info);
+      // The page gets its turn.
+      await new Promise((resolve) => setTimeout(resolve));
+      if (this.#state !== "following") return;
+    }
+  }
+
   _events(events, info) {
     this.#foldLater(events);
+    if (this.#outgoing.list.length > 0) {
+      for (const { type, data } of events) {
+        if (type === "user_message") this.#outgoing.remove(data.message_id);
+      }
+    }
     const { epoch } = info;
     if (this.#position?.seq >= info.first) {
       events = events.filter(({ seq }) => seq > this.#position.seq);
@@ -128,17 +178,18 @@ export class Thread {
       if (this.#state === "closed") return;
     }
     this.#batches.call(events, info);
-    for (const iterator of this.#iterators) iterator.push(events);
+    for (const iterator of this.#iterators) iterator.tell("push", events);
   }
 
   _reset(epoch, reason) {
     this.#position = null;
     this.#begin = undefined;
     if (this.#early) this.#early = [];
+    this.#folded = undefined;
     this.#fold?.reset();
     const error = new RethreadError("reset", `what was received of ${this.#id} is void: ${reason}`);
     // Before the handlers: a loop that one of them begins has seen nothing that is void.
-    for (const iterator of this.#iterators) iterator.reset(error);
+    for (const iterator of this.#iterators) iterator.tell("reset", error);
     this.#resets.call({ epoch, reason });
   }
 
@@ -156,6 +207,20 @@ export class Thread {
   }
 
   // Within ---------------------------------------------------------------------------------------
+
+  /** Has a command done, and shows how far it is. */
+  async #order(entry) {
+    this.#mustBeOpen();
+    this.#outgoing.begin(entry);
+    try {
+      const done = await this.#client.order(this.#id, entry);
+      this.#outgoing.move(entry.id, { state: "stored", ...done });
+      return done;
+    } catch (error) {
+      this.#outgoing.move(entry.id, error.code === "closed" ? {} : { state: "failed", error });
+      throw error;
+    }
+  }
 
   #handlers(type) {
     if (type === "*") return this.#all;
@@ -186,11 +251,12 @@ export class Thread {
   async #beginView() {
     this.#early = [];
     if (this.#position?.seq > this.#begin?.seq) {
+      const { epoch, seq } = this.#begin;
       this.#client.follow(this.#id, "leave");
-      this.#client.start(this, [this.#begin.epoch, this.#begin.seq]);
+      this.#client.start(this, this.#after[0] === "start" ? this.#after : [epoch, seq]);
     }
     try {
-      const { makeView } = await this.#client.part("view");
+      const { makeView } = await part("view", this.#client.sources);
       if (this.#state === "closed") return;
       this.#fold = makeView((view) => {
         this.#view = view;
@@ -204,8 +270,15 @@ export class Thread {
   }
 
   #foldLater(events) {
+    if (!this.#early) return;
+    const next = (this.#folded ?? this.#begin?.seq ?? events[0].seq - 1) + 1;
+    // While a view catches up, what is ahead comes again, and what overlaps it has.
+    if (events[0].seq > next) return;
+    if (events[0].seq < next) events = events.filter(({ seq }) => seq >= next);
+    if (events.length === 0) return;
+    this.#folded = events.at(-1).seq;
     if (this.#fold) this.#fold.push(events);
-    else this.#early?.push(events);
+    else this.#early.push(events);
   }
 
   /** A loop is behind: the server is to send no more for now. */
@@ -224,12 +297,12 @@ export class Thread {
     this.#state = state;
     for (const handlers of this.#byType.values()) handlers.clear();
     this.#fold?.close();
-    for (const handlers of [this.#all, this.#batches, this.#resets, this.#errors, this.#views]) handlers.clear();
+    for (const handlers of [this.#all, this.#batches, this.#resets, this.#errors, this.#views, this.#outboxes]) handlers.clear();
     this.#finishIterators(error);
   }
 
   #finishIterators(error) {
-    for (const iterator of this.#iterators) iterator.finish(error);
+    for (const iterator of this.#iterators) iterator.tell("finish", error);
     this.#iterators.clear();
     this.#full.clear();
   }

@@ -52,10 +52,12 @@ const MODULES: &[Module] = &[
     },
 ];
 /// JavaScript without a module of its own, loaded when it is asked for.
-const SCRIPTS: &[&str] = &["tabs.js"];
+const SCRIPTS: &[&str] = &["loop.js", "store.js", "tabs.js"];
 /// What goes into the package as it is.
 const COPIED: &[&str] = &[
     "client-wasm/js/index.d.ts",
+    "client-wasm/js/events.d.ts",
+    "client-wasm/js/outbox.d.ts",
     "client-wasm/js/view.d.ts",
     "client-wasm/js/package.json",
 ];
@@ -163,7 +165,8 @@ impl Module {
             bundle(&built.join(self.entry), package)
                 .args(["--mangle-quoted", &format!("--mangle-cache={}", cache.display())])
                 .arg(format!("--mangle-props=^({every_name}|{OWN_NAMES})$")),
-        )
+        )?;
+        squeeze(&package.join(self.entry))
     }
 }
 
@@ -190,11 +193,26 @@ fn assemble(package: &Path) -> Result<()> {
     for script in SCRIPTS {
         let source = repo::at(FACE).join(script);
         process::run(bundle(&source, package).arg(format!("--mangle-props=^{OWN_NAMES}$")))?;
+        squeeze(&package.join(script))?;
     }
     for file in COPIED.iter().chain(DOCUMENTS) {
         copy(&repo::at(file), package)?;
     }
     Ok(())
+}
+
+/// Makes a bundle smaller still: esbuild looks at each expression, terser at whole functions.
+fn squeeze(bundle: &Path) -> Result<()> {
+    let map = format!("{}.map", bundle.display());
+    let name = bundle.file_name().expect("a bundle is a file").to_string_lossy();
+    process::run(
+        tool("terser")
+            .arg(bundle)
+            .args(["--module", "--ecma=2022", "--mangle", "--compress", "passes=3,pure_getters"])
+            .args(["--source-map", &format!("content='{map}',url='{name}.map'")])
+            .arg("--output")
+            .arg(bundle),
+    )
 }
 
 /// Makes one small file of a file and what it imports. What is loaded on demand stays a file.

@@ -1,7 +1,7 @@
-/** Waits until `is` is true, for as long as anything here may take; then fails with what `what` says. */
+/** Waits until `is()` is true, or brings that, for as long as anything here may take; then fails with what `what` says. */
 export async function until(is, what, patienceMs = 30_000) {
   const deadline = Date.now() + patienceMs;
-  while (!is()) {
+  while (!(await is())) {
     if (Date.now() > deadline) throw new Error(`not within ${patienceMs} ms: ${what()}`);
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
