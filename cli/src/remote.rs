@@ -156,7 +156,25 @@ impl Http {
         self.ask(Method::GET, path, None).await
     }
 
-    #[expect(dead_code)]
+    pub(crate) async fn get_with<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &[(&str, String)],
+    ) -> anyhow::Result<T> {
+        self.get(&self.with_query(path, query)?).await
+    }
+
+    /// A path with a query.
+    pub(crate) fn with_query(
+        &self,
+        path: &str,
+        query: &[(&str, String)],
+    ) -> anyhow::Result<String> {
+        let mut url = self.at(path)?;
+        url.query_pairs_mut().extend_pairs(query);
+        Ok(format!("{path}?{}", url.query().unwrap_or_default()))
+    }
+
     pub(crate) async fn post<T: DeserializeOwned>(
         &self,
         path: &str,
