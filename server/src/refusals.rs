@@ -4,6 +4,7 @@
 //! way: neither tokens nor what stands in events. What came is repeated only where it is an id.
 
 use std::{
+    borrow::Cow,
     collections::VecDeque,
     sync::Arc,
     time::{Duration, Instant},
@@ -15,7 +16,7 @@ use rethread_shared::{
     frame::Outcome,
     limits::{REFUSALS_KEPT_MAX, REFUSALS_LOGGED_PER_SECOND_MAX},
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     log::RequestId,
@@ -41,7 +42,7 @@ struct Book {
 }
 
 /// A refusal as operators see it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Refusal {
     /// Counts the refusals of this process from 1.
     pub number: u64,
@@ -50,11 +51,11 @@ pub struct Refusal {
     /// The request.
     pub request: RequestId,
     /// How it came.
-    pub transport: &'static str,
+    pub transport: Cow<'static, str>,
     /// What was asked: an op of the WebSocket, or a method and an address.
     pub asked: String,
     /// The user, where one is known.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<Arc<str>>,
     /// How many events of a publish were refused with this code; 0 where it was no publish.
     pub events: usize,
@@ -63,13 +64,13 @@ pub struct Refusal {
     /// The reason. Of several events, that of the first.
     pub message: String,
     /// What would have been right.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected: Option<String>,
     /// The id that came, where the reason is an id.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub received: Option<String>,
     /// The steps that were tried to find a run's thread.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tried: Vec<String>,
 }
 
@@ -128,7 +129,7 @@ impl Refusals {
             number: book.count,
             at: now::unix_ms(),
             request: asker.request.id.clone(),
-            transport: asker.request.transport.label(),
+            transport: asker.request.transport.label().into(),
             asked: asker.asked.to_owned(),
             user: asker.user.cloned(),
             events,
@@ -171,9 +172,9 @@ fn log(refusal: &Refusal, unsaid: u64) {
         tracing::warn!(refusals = unsaid, "more was refused than is logged");
     }
     if code.status() >= 500 {
-        tracing::warn!(%request, transport, asked, user, events, %code, %message, "refused");
+        tracing::warn!(%request, %transport, asked, user, events, %code, %message, "refused");
     } else {
-        tracing::info!(%request, transport, asked, user, events, %code, %message, "refused");
+        tracing::info!(%request, %transport, asked, user, events, %code, %message, "refused");
     }
 }
 
