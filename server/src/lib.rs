@@ -23,10 +23,11 @@ mod now;
 pub mod refusals;
 pub mod request;
 pub mod routes;
+mod schema;
 pub mod server;
 pub mod socket;
 pub mod trusted;
 
-pub use routes::router;
+pub use routes::{openapi, router};
 pub use server::Server;
 pub use trusted::Trusted;

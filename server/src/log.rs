@@ -143,6 +143,7 @@ pub struct ThreadInfo {
     /// The user who owns it.
     pub owner: Arc<str>,
     /// What a list of threads shows for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub title: Option<Arc<str>>,
     /// When it was created, milliseconds since 1970.
     pub created_at: u64,

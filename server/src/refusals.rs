@@ -17,12 +17,14 @@ use rethread_shared::{
     limits::{REFUSALS_KEPT_MAX, REFUSALS_LOGGED_PER_SECOND_MAX},
 };
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::{
     log::RequestId,
     metrics::{self, meters},
     now,
     request::Request,
+    schema,
 };
 
 /// The refusals of one server.
@@ -42,24 +44,29 @@ struct Book {
 }
 
 /// A refusal as operators see it.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Refusal {
     /// Counts the refusals of this process from 1.
     pub number: u64,
     /// When, milliseconds since 1970.
+    #[schema(value_type = schema::Millis)]
     pub at: u64,
     /// The request.
+    #[schema(value_type = String)]
     pub request: RequestId,
     /// How it came.
+    #[schema(value_type = String)]
     pub transport: Cow<'static, str>,
     /// What was asked: an op of the WebSocket, or a method and an address.
     pub asked: String,
     /// The user, where one is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     pub user: Option<Arc<str>>,
     /// How many events of a publish were refused with this code; 0 where it was no publish.
     pub events: usize,
     /// The code.
+    #[schema(value_type = schema::Code)]
     pub code: ErrorCode,
     /// The reason. Of several events, that of the first.
     pub message: String,

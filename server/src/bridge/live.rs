@@ -4,21 +4,25 @@ use std::sync::Arc;
 
 use rethread_shared::{RunId, ThreadId, WireError, limits::ADMIN_RUNS_SEEN_MAX, order::RunState};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{Bridge, desk::Standing};
-use crate::log::RunRecord;
+use crate::{log::RunRecord, schema};
 
 /// A run as it is now.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct LiveRun {
     /// Its id.
+    #[schema(value_type = schema::RunId)]
     pub run: RunId,
     /// Its thread.
+    #[schema(value_type = schema::ThreadId)]
     pub thread: ThreadId,
     /// Where it is in its life.
     pub state: Going,
     /// The calls of tools that have not completed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<String>)]
     pub executing: Vec<Box<str>>,
     /// Where it stands with its agent, where that comes over a connection.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -27,11 +31,12 @@ pub struct LiveRun {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asked: Option<String>,
     /// When it was first known, milliseconds since 1970.
+    #[schema(value_type = schema::Millis)]
     pub created_at: u64,
 }
 
 /// Where a run is in its life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Going {
     /// It is known, and has no event yet.
@@ -55,7 +60,7 @@ impl Bridge {
         limit: usize,
     ) -> Result<Vec<LiveRun>, WireError> {
         let mut runs = Vec::new();
-        for record in self.log.runs_of(thread, limit).await? {
+        for record in self.records_of(thread, limit).await? {
             runs.push(self.as_it_is(record).await?);
         }
         Ok(runs)
@@ -74,7 +79,7 @@ impl Bridge {
     ) -> Result<(Vec<LiveRun>, Option<RunId>), WireError> {
         let (mut runs, mut after, mut seen) = (Vec::new(), after.cloned(), 0);
         while seen < ADMIN_RUNS_SEEN_MAX {
-            let records = self.log.live_runs(after.as_ref(), limit).await?;
+            let records = self.live_records(after.as_ref(), limit).await?;
             let is_last = records.len() < limit;
             seen += records.len();
             for record in records {
@@ -92,6 +97,30 @@ impl Bridge {
             }
         }
         Ok((runs, after))
+    }
+
+    async fn records_of(
+        &self,
+        thread: &ThreadId,
+        limit: usize,
+    ) -> Result<Vec<RunRecord>, WireError> {
+        let mut records = self.log.live_runs().await?;
+        records.retain(|record| record.thread == *thread);
+        records.sort_by_key(|record| std::cmp::Reverse(record.created_at));
+        records.truncate(limit);
+        Ok(records)
+    }
+
+    async fn live_records(
+        &self,
+        after: Option<&RunId>,
+        limit: usize,
+    ) -> Result<Vec<RunRecord>, WireError> {
+        let mut records = self.log.live_runs().await?;
+        records.retain(|record| after.is_none_or(|after| record.run > *after));
+        records.sort_by(|a, b| a.run.cmp(&b.run));
+        records.truncate(limit);
+        Ok(records)
     }
 
     async fn as_it_is(&self, record: RunRecord) -> Result<LiveRun, WireError> {

@@ -6,13 +6,25 @@ use axum::{
 };
 use rethread_shared::{
     ErrorCode, WireError,
-    frame::SUBPROTOCOL,
+    frame::{SOCKET_PATH, SUBPROTOCOL},
     limits::{FRAME_BYTES_HARD_MAX, READ_BUFFER_BYTES, WRITE_BYTES_MAX},
 };
 
 use super::{App, problem::Problem, request::Asking};
-use crate::{metrics::meters::Transport, request::Request, socket};
+use crate::{metrics::meters::Transport, request::Request, schema, socket};
 
+/// The WebSocket: subscribe, publish, ask, serve.
+///
+/// Its frames are in PROTOCOL.md, sections 6 to 9. Subprotocol `rethread.v1`.
+#[utoipa::path(
+    get, path = SOCKET_PATH, security(()),
+    responses(
+        (status = 101, description = "Frames follow; the first is the client's `hello`."),
+        (status = 426, description = "`bad_frame`: the connection cannot be upgraded.",
+         body = schema::ErrorBody),
+    ),
+    extensions(("x-error-codes" = json!(["bad_frame", "slow_down"])))
+)]
 pub(super) async fn upgrade(
     State(app): State<Arc<App>>,
     asking: Asking,

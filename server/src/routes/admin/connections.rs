@@ -1,11 +1,13 @@
 use std::{net::IpAddr, sync::Arc};
 
-use axum::{Json, Router, extract::State, routing::get};
+use axum::{Json, extract::State};
 use rethread_shared::{Epoch, ThreadId, limits::ADMIN_THREADS_NAMED_MAX};
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    super::{App, body::Params, problem::Problem},
+    super::{App, body::Params, openapi::golden, problem::Problem},
     page,
 };
 use crate::{
@@ -13,26 +15,32 @@ use crate::{
     connections::Card,
     feed::Cursor,
     log::{Log, LogError},
+    schema,
 };
 
-/// Who is connected, to what, and how far behind.
-const CONNECTIONS: &str = "/connections";
-
-pub(super) fn router() -> Router<Arc<App>> {
-    Router::new().route(CONNECTIONS, get(list))
+pub(super) fn router() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new().routes(routes!(list))
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 struct Ask {
+    /// Go on after this: `next` of the page before.
+    #[param(minimum = 0)]
     after: Option<u64>,
+    /// Entries of the page: at most 500, 100 where it is left out.
+    #[param(minimum = 0)]
     limit: Option<usize>,
+    /// Only this user's.
     user: Option<String>,
+    /// Only those that follow this thread.
+    #[param(value_type = Option<schema::ThreadId>)]
     thread: Option<ThreadId>,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
-struct Page {
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+struct Connections {
     /// How many are open, whatever was asked for.
     open: usize,
     connections: Vec<Connection>,
@@ -40,16 +48,20 @@ struct Page {
     next: Option<u64>,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 struct Connection {
     connection: u64,
     transport: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     address: Option<IpAddr>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     user: Option<Arc<str>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     client: Option<Box<str>>,
+    #[schema(value_type = schema::Millis)]
     since: u64,
     /// The events that it has not been sent, of the thread where these are most.
     lag: u64,
@@ -59,19 +71,29 @@ struct Connection {
 }
 
 /// Where a subscription is.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub(super) struct Following {
+    #[schema(value_type = schema::ThreadId)]
     thread: ThreadId,
+    #[schema(value_type = schema::Epoch)]
     epoch: Epoch,
-    seq: u64,
+    /// The last event that it was sent.
+    pub(super) seq: u64,
     head: u64,
-    lag: u64,
+    pub(super) lag: u64,
 }
 
+/// Who is connected, to what, and how far behind.
+#[utoipa::path(
+    get, path = "/connections", params(Ask),
+    responses((status = 200, description = "Connections in the order in which they came.", body = Connections,
+               example = json!(golden("admin_connections")))),
+    extensions(("x-error-codes" = json!(["bad_frame", "log_unavailable"])))
+)]
 async fn list(
     State(app): State<Arc<App>>,
     Params(ask): Params<Ask>,
-) -> Result<Json<Page>, Problem> {
+) -> Result<Json<Connections>, Problem> {
     let (connections, size) = (&app.shared.connections, page::size(ask.limit));
     let log = &**app.shared.bridge.log();
     let mut after = ConnectionId(ask.after.unwrap_or(0));
@@ -89,7 +111,7 @@ async fn list(
         }
     }
     let next = page::next(found.len(), size, Some(after.0));
-    Ok(Json(Page { open: connections.open(), connections: found, next }))
+    Ok(Json(Connections { open: connections.open(), connections: found, next }))
 }
 
 impl Ask {
@@ -140,5 +162,5 @@ pub(super) fn place(cursor: &Cursor, log: &dyn Log) -> Result<Following, LogErro
 #[cfg(test)]
 #[test]
 fn its_json_is_the_golden_one() {
-    super::assert_golden::<Page>("admin_connections");
+    super::assert_golden::<Connections>("admin_connections");
 }

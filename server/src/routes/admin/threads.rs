@@ -1,13 +1,16 @@
 use std::sync::Arc;
 
-use axum::{Json, Router, extract::State, routing::get};
+use axum::{Json, extract::State};
 use rethread_shared::{WireError, limits::ADMIN_PAGE_MAX};
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     super::{
         App,
         body::{Params, ThreadPath},
+        openapi::golden,
         problem::Problem,
     },
     connections::{Following, place},
@@ -16,46 +19,57 @@ use super::{
 use crate::{
     bridge::{desk::ConnectionId, live::LiveRun},
     log::ThreadInfo,
+    schema,
 };
 
-/// Every thread, the newest first.
-const THREADS: &str = "/threads";
-/// One thread as it is now: its runs, and who follows it.
-const THREAD: &str = "/threads/{thread}";
-
-pub(super) fn router() -> Router<Arc<App>> {
-    Router::new().route(THREADS, get(list)).route(THREAD, get(one))
+pub(super) fn router() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(one))
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 struct Ask {
+    /// Go on after this: `next` of the page before.
+    #[param(minimum = 0)]
     after: Option<u64>,
+    /// Entries of the page: at most 500, 100 where it is left out.
+    #[param(minimum = 0)]
     limit: Option<usize>,
+    /// Only this user's.
     owner: Option<String>,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
-struct Page {
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+struct AllThreads {
+    #[schema(value_type = Vec<schema::Thread>)]
     threads: Vec<ThreadInfo>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     next: Option<u64>,
 }
 
+/// Every thread, the newest first.
+#[utoipa::path(
+    get, path = "/threads", params(Ask),
+    responses((status = 200, description = "Threads, the newest first.", body = AllThreads,
+               example = json!(golden("admin_threads")))),
+    extensions(("x-error-codes" = json!(["bad_frame", "log_unavailable"])))
+)]
 async fn list(
     State(app): State<Arc<App>>,
     Params(ask): Params<Ask>,
-) -> Result<Json<Page>, Problem> {
+) -> Result<Json<AllThreads>, Problem> {
     let size = page::size(ask.limit);
     let log = app.shared.bridge.log();
     let older = log.older_threads(ask.owner.as_deref(), ask.after.unwrap_or(u64::MAX), size);
     let found = older.await.map_err(WireError::from)?;
     let next = page::next(found.len(), size, found.last().map(|(mark, _)| *mark));
-    Ok(Json(Page { threads: found.into_iter().map(|(_, info)| info).collect(), next }))
+    Ok(Json(AllThreads { threads: found.into_iter().map(|(_, info)| info).collect(), next }))
 }
 
-#[derive(Debug, Serialize, Deserialize)]
-struct Live {
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+struct LiveThread {
+    #[schema(value_type = schema::Thread)]
     thread: ThreadInfo,
     /// The runs that the registry remembers, the newest first.
     runs: Vec<LiveRun>,
@@ -65,20 +79,28 @@ struct Live {
     following: usize,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 struct Subscriber {
     connection: u64,
     transport: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     user: Option<Arc<str>>,
     seq: u64,
     lag: u64,
 }
 
+/// One thread as it is now: its runs, and who follows it.
+#[utoipa::path(
+    get, path = "/threads/{thread}", params(("thread" = schema::ThreadId, Path, description = "The thread.")),
+    responses((status = 200, description = "The thread, its runs, its subscribers.", body = LiveThread,
+               example = json!(golden("admin_thread")))),
+    extensions(("x-error-codes" = json!(["bad_id", "thread_not_found", "log_unavailable"])))
+)]
 async fn one(
     State(app): State<Arc<App>>,
     ThreadPath(thread): ThreadPath,
-) -> Result<Json<Live>, Problem> {
+) -> Result<Json<LiveThread>, Problem> {
     let bridge = &app.shared.bridge;
     let info = bridge.log().thread(&thread).map_err(WireError::from)?;
     let info = info.ok_or_else(|| WireError::thread_not_found(&thread))?;
@@ -108,16 +130,16 @@ async fn one(
     let following = subscribers.len();
     subscribers.sort_by_key(|subscriber| std::cmp::Reverse(subscriber.lag));
     subscribers.truncate(ADMIN_PAGE_MAX);
-    Ok(Json(Live { thread: info, runs, subscribers, following }))
+    Ok(Json(LiveThread { thread: info, runs, subscribers, following }))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{super::assert_golden, Live, Page};
+    use super::{super::assert_golden, AllThreads, LiveThread};
 
     #[test]
     fn their_json_is_the_golden_one() {
-        assert_golden::<Page>("admin_threads");
-        assert_golden::<Live>("admin_thread");
+        assert_golden::<AllThreads>("admin_threads");
+        assert_golden::<LiveThread>("admin_thread");
     }
 }
