@@ -13,6 +13,7 @@
 
 pub mod auth;
 pub mod bridge;
+pub mod check;
 pub mod config;
 pub mod connections;
 pub mod feed;
