@@ -77,6 +77,7 @@ impl Granted {
 /// Where a run stands with its agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case", tag = "is")]
+#[schema(as = AgentStanding)]
 pub enum Standing {
     /// No agent has taken it.
     Waiting,
