@@ -308,8 +308,11 @@ fn script(name: &str, steps: &[Step], place: &Place) -> String {
         trap 'jobs=$(jobs -p); [ -z "$jobs" ] || kill $jobs 2>/dev/null || true' EXIT
         served() {{
             for _ in $(seq 600); do
-                ls {bin}/../served/* >/dev/null 2>&1 \
-                    && ! grep -qL listening {bin}/../served/* && return 0
+                all=yes
+                for said in {bin}/../served/*; do
+                    grep -q listening "$said" 2>/dev/null || all=
+                done
+                [ -z "$all" ] || return 0
                 sleep 0.05
             done
             echo "the server does not listen" >&2; return 1
