@@ -22,14 +22,16 @@ use std::{
 };
 
 use rethread_shared::{
-    ErrorCode, RunId, ThreadId, WireError,
-    limits::{AGENT_GRACE, APPENDS_QUEUED_MAX, WORK_START_DEADLINE},
+    Epoch, ErrorCode, RunId, ThreadId, WireError,
+    limits::{AGENT_GRACE, APPENDS_QUEUED_MAX, NAME_BYTES_MAX, WORK_START_DEADLINE},
 };
 use tokio::sync::Semaphore;
 
 use crate::{
-    auth::Grant,
-    log::{Log, LogError, ThreadInfo},
+    auth::{Grant, Scope},
+    log::{Created, Log, LogError, NewThread, ThreadInfo},
+    metrics::meters::Publishing,
+    now,
 };
 use desk::Desk;
 use runs::Runs;
@@ -58,6 +60,7 @@ pub struct Bridge {
     /// Bounds the events that wait for the commit thread.
     room: Arc<Semaphore>,
     stopping: AtomicBool,
+    meters: Publishing,
     me: Weak<Self>,
 }
 
@@ -78,6 +81,7 @@ impl Bridge {
             patience,
             room: Arc::new(Semaphore::new(APPENDS_QUEUED_MAX)),
             stopping: AtomicBool::new(false),
+            meters: Publishing::default(),
             me: me.clone(),
         })
     }
@@ -86,6 +90,37 @@ impl Bridge {
     #[must_use]
     pub fn log(&self) -> &Arc<dyn Log> {
         &self.log
+    }
+
+    /// Makes a thread that belongs to the grant's user, or gives the one that does.
+    ///
+    /// # Errors
+    /// `forbidden`, `bad_frame`, `thread_taken` when it is somebody else's, `log_unavailable`.
+    pub async fn create(
+        &self,
+        thread: &ThreadId,
+        title: Option<String>,
+        grant: &Grant,
+    ) -> Result<Created, WireError> {
+        grant.require_any(&[Scope::Send, Scope::Publish])?;
+        if title.as_ref().is_some_and(|title| title.len() > NAME_BYTES_MAX) {
+            return Err(WireError::new(
+                ErrorCode::BadFrame,
+                format!("a title has at most {NAME_BYTES_MAX} bytes"),
+            ));
+        }
+        let new = NewThread {
+            thread: thread.clone(),
+            owner: grant.user().to_string(),
+            title,
+            created_at: now::unix_ms(),
+            epoch: Epoch::generate(now::random()),
+        };
+        let created = self.log.create(new).await?;
+        if !created.is_new && !grant.grants(&created.thread) {
+            return Err(taken(thread, grant));
+        }
+        Ok(created)
     }
 
     /// The thread, if it exists and is granted.
@@ -107,6 +142,18 @@ impl Bridge {
             _ => Err(WireError::thread_not_found(&resolved.thread)),
         }
     }
+}
+
+/// Whoever names a thread's id when creating it learns that the name is taken; there is no way
+/// around that. It learns no more: not whose it is, nor what is in it.
+fn taken(thread: &ThreadId, grant: &Grant) -> WireError {
+    WireError::new(
+        ErrorCode::ThreadTaken,
+        format!(
+            "{thread} cannot be created for {}: choose another id, or leave `thread` out",
+            grant.user()
+        ),
+    )
 }
 
 impl From<LogError> for WireError {

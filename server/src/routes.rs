@@ -4,6 +4,7 @@ mod admin;
 mod body;
 mod events;
 mod health;
+mod metrics;
 mod page;
 mod problem;
 mod stream;
@@ -22,7 +23,7 @@ use rethread_shared::{ErrorCode, WireError, frame::SOCKET_PATH, limits::HTTP_BOD
 
 use tokio::net::TcpListener;
 
-use crate::socket::Shared;
+use crate::{server::Server, socket::Shared};
 use problem::Problem;
 
 /// Threads: make one, list them.
@@ -39,6 +40,8 @@ const DEV_TOKEN: &str = "/v1/dev/token";
 const HEALTHZ: &str = "/healthz";
 /// Should it be sent traffic?
 const READYZ: &str = "/readyz";
+/// What the server counts and measures.
+const METRICS: &str = "/metrics";
 
 /// What every handler shares.
 #[derive(Clone, Debug)]
@@ -46,23 +49,59 @@ pub(crate) struct App {
     shared: Shared,
 }
 
-/// The routes of a server. With `dev`, tokens are handed out to whoever asks.
-pub fn router(shared: Shared, dev: bool) -> Router {
-    let mut router = Router::new()
+/// The endpoints of a server, to be mounted in an application's own: at its root, or nested below a
+/// path, which then is part of the address that clients are given (`https://example.com/rethread`).
+/// Layers of the application, such as its own log-in, stand before it.
+///
+/// Without the chat page, and without tokens for whoever asks, also when `config.dev` is set: what is
+/// not an endpoint is answered with 404 and an error as JSON.
+///
+/// ```no_run
+/// # async fn example(server: rethread_server::Server) -> std::io::Result<()> {
+/// let app = axum::Router::new()
+///     .route("/", axum::routing::get(|| async { "the application's own" }))
+///     .nest("/rethread", rethread_server::router(&server));
+/// let listener = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;
+/// let stopping = server.clone();
+/// let signal = async move {
+///     let _ = tokio::signal::ctrl_c().await;
+///     stopping.stop();
+/// };
+/// axum::serve(listener, app).with_graceful_shutdown(signal).await?;
+/// server.close().await;
+/// # Ok(())
+/// # }
+/// ```
+pub fn router(server: &Server) -> Router {
+    finish(endpoints().fallback(nothing), server.shared.clone())
+}
+
+/// The routes of a server of its own: the endpoints and the chat page. With `dev`, tokens are handed
+/// out to whoever asks.
+fn with_page(shared: Shared, dev: bool) -> Router {
+    let mut router = endpoints();
+    if dev {
+        router = router.route(DEV_TOKEN, get(token::dev));
+    }
+    finish(router.fallback(page::serve), shared)
+}
+
+fn endpoints() -> Router<Arc<App>> {
+    Router::new()
         .route(SOCKET_PATH, get(ws::upgrade))
         .route(THREADS, post(threads::create).get(threads::list))
         .route(RUNS, post(threads::mint_run))
         .route(THREAD_EVENTS, get(events::read))
         .route(EVENTS, post(events::publish))
         .route(HEALTHZ, get(health::alive))
-        .route(READYZ, get(health::ready));
-    if dev {
-        router = router.route(DEV_TOKEN, get(token::dev));
-    }
+        .route(READYZ, get(health::ready))
+        .route(METRICS, get(metrics::text))
+}
+
+fn finish(router: Router<Arc<App>>, shared: Shared) -> Router {
     let app = Arc::new(App { shared });
     router
         .nest(admin::ADMIN, admin::router(&app))
-        .fallback(page::serve)
         .method_not_allowed_fallback(not_allowed)
         .layer(axum::extract::DefaultBodyLimit::max(HTTP_BODY_BYTES_MAX))
         .with_state(app)
@@ -84,7 +123,12 @@ pub async fn serve(
             tracing::debug!(%error, "TCP_NODELAY");
         }
     });
-    axum::serve(listener, router(shared, dev)).with_graceful_shutdown(shutdown).await
+    axum::serve(listener, with_page(shared, dev)).with_graceful_shutdown(shutdown).await
+}
+
+async fn nothing(uri: axum::http::Uri) -> Problem {
+    let message = format!("nothing is at {}; see PROTOCOL.md for the endpoints", uri.path());
+    WireError::new(ErrorCode::NotFound, message).into()
 }
 
 async fn not_allowed(method: axum::http::Method, uri: axum::http::Uri) -> Problem {

@@ -146,6 +146,8 @@ pub const PAGE_EVENTS_MAX: usize = 512;
 pub const PAGE_BYTES_MAX: usize = 128 * 1024;
 /// Events of a page over HTTP when the request names no limit.
 pub const PAGE_EVENTS_DEFAULT: usize = 100;
+/// Threads that are looked through for those whose ids begin as a token says, the newest first.
+pub const THREADS_SCANNED_MAX: usize = 10_000;
 /// Threads in one answer of `GET /v1/threads`.
 pub const THREADS_PAGE_MAX: usize = 1_000;
 /// Threads whose head the commit thread remembers; others are read again from disk when needed.
@@ -206,6 +208,12 @@ pub const RUNS_WORKED_MAX: usize = 1_024;
 pub const SUBSCRIBER_BATCHES_MAX: usize = 32;
 /// Events that wait in one `Emitter`. Beyond, the emitting call waits.
 pub const EMITTER_EVENTS_MAX: usize = 1_024;
+
+// Seeing ----------------------------------------------------------------------------------------
+
+/// How often measured times are taken into their histograms: until then each is kept as it came, eight
+/// bytes, at most some hundred thousand a second.
+pub const METRICS_UPKEEP: Duration = Duration::from_secs(2);
 
 // Shutdown -------------------------------------------------------------------------------------
 

@@ -27,7 +27,7 @@ fn what_is_wrong_with_a_command_is_said_and_nothing_is_served() {
     for (output, says) in [
         (serve(&[]), "RETHREAD_SECRET"),
         (serve(&["--secret", "short"]), "32"),
-        (serve(&["--secret", SECRET, "--heartbeat-ms", "0"]), "heartbeat"),
+        (serve(&["--secret", SECRET, "--heartbeat", "0s"]), "heartbeat"),
         (rethread(&["serve", "--listen", "0.0.0.0:0", "--data", data, "--dev"]), "loopback"),
         (rethread(&["serve", "--listen", "nonsense", "--data", data]), "--listen"),
         (rethread(&["token", "--user", "ada"]), "--secret"),

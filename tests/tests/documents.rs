@@ -1,8 +1,28 @@
-//! The commands that README.md and PROTOCOL.md tell people to type do what they say.
+//! The commands that README.md, PROTOCOL.md and docs/*.md tell people to type do what they say.
+//!
+//! How to write a block so that it is run:
+//!
+//! - ```` ```sh ```` is run by bash, all blocks of a document one after the other in one shell, in an
+//!   empty folder. Each command must succeed (`curl` fails when the answer's status is 400 or more).
+//! - ```` ```console ```` has commands behind `$ ` (they go on behind `> `), each followed by what it
+//!   prints. The commands are run with those of the `sh` blocks; what they print is compared by shape:
+//!   JSON by its members and their types (arrays by their first element), other text line by line,
+//!   where numbers, ids, times and paths may differ and `…` stands for anything.
+//! - ```` ```sh not-run: WHY ```` is not run. Few may be: what needs another machine, root, or minutes.
+//!
+//! `rethread` (also as `cargo run --release --`) is the binary under test. A server of the test's own
+//! is at `127.0.0.1:4242` (the port is replaced by a free one, as is every other port of
+//! `127.0.0.1:PORT`), unless the document starts one itself with `rethread serve … &`. Set are
+//! `RETHREAD_SECRET`, `HOST`, `AUTH` (a header with a token of ada's: subscribe, send, publish, serve),
+//! and `ADMIN` (the same with the scope admin, for all threads). What follows for ever (`curl -N`,
+//! `rethread tail`, without `&`) is stopped after a second or two, and that is no failure.
 
 use std::process::{Command, Output};
 
-use rethread_tests::{api::Api, server::Server};
+use rethread_tests::{
+    api::Api,
+    server::{Server, token},
+};
 
 const README: &str = include_str!("../../README.md");
 const PROTOCOL: &str = include_str!("../../PROTOCOL.md");
@@ -24,6 +44,10 @@ fn run(server: &Server, script: &str) -> Output {
         .args(["-u", "-c", &script])
         .env("HOST", server.url())
         .env("AUTH", format!("Authorization: Bearer {}", server.token_of("ada")))
+        .env(
+            "ADMIN",
+            format!("Authorization: Bearer {}", token(&["--user", "olga", "--scope", "admin"])),
+        )
         .output()
         .expect("bash and curl are there")
 }

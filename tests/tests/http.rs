@@ -288,7 +288,7 @@ async fn pages_are_read_from_any_position() {
 
 #[tokio::test]
 async fn server_sent_events_replay_follow_and_resume() {
-    let server = Server::start_with(&["--heartbeat-ms", "200"]);
+    let server = Server::start_with(&["--heartbeat", "200ms"]);
     let api = server.api();
     let thread = api.thread().await;
     let path = format!("/v1/threads/{thread}/events");

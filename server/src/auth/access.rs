@@ -140,6 +140,12 @@ impl Access {
         Instant::now() + left(&self.grant)
     }
 
+    /// True when the token has ended.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        left(&self.grant).is_zero()
+    }
+
     /// When to warn that the token ends; `None` when that was done.
     #[must_use]
     pub fn warn_at(&self) -> Option<Instant> {

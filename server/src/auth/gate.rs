@@ -102,7 +102,8 @@ impl Gate {
         Ok(access)
     }
 
-    /// Revokes. When it returns, requests are refused, and sockets and streams have stopped.
+    /// Revokes. When it returns, requests are refused, and sockets and streams have stopped. `owner` is
+    /// that of the thread, where it is one.
     ///
     /// # Errors
     /// `slow_down` when there are too many; `log_unavailable` when it could not be written: then it is
@@ -112,7 +113,7 @@ impl Gate {
         subject: Subject,
         by: &Arc<str>,
         reason: Option<Arc<str>>,
-        concerns: impl Fn(&Grant) -> bool,
+        owner: &str,
     ) -> Result<Cut, WireError> {
         let changing = self.changing.lock().await;
         if self.revocations.len() >= REVOCATIONS_MAX && !self.revocations.contain(&subject) {
@@ -128,6 +129,11 @@ impl Gate {
         let at = now::unix_ms() / 1_000;
         let by = by.clone();
         let revocation = self.revocations.add(Revocation { subject, at, by, reason });
+        let concerns = |grant: &Grant| match &revocation.subject {
+            Subject::User(user) => grant.user() == user,
+            Subject::Token(id) => grant.id() == Some(id),
+            Subject::Thread(thread) => grant.names(owner, thread),
+        };
         let (connections, mut answered) = self.accesses.question(concerns);
         tracing::info!(subject = ?revocation.subject, by = %revocation.by, connections, "revoked");
         self.keep(Entry::Revoked(revocation.clone())).await?;

@@ -12,6 +12,9 @@ use super::{
 };
 use crate::{log::ThreadInfo, now};
 
+/// The end of the year 9999, seconds since 1970: later than any token.
+const NEVER: u64 = 253_402_300_799;
+
 /// What a checked token grants. Held by each connection; asked at each request, and each time it
 /// answers for this moment: a token may have expired or been revoked since it was checked.
 #[derive(Debug)]
@@ -47,6 +50,33 @@ impl Grant {
         };
         grant.require_alive()?;
         Ok(grant)
+    }
+
+    /// For what is done in this process, without a token: everything, in every thread, for ever, in
+    /// the name of `user`.
+    #[must_use]
+    pub fn trusted(user: &str) -> Self {
+        Self {
+            user: user.into(),
+            scopes: Scopes::ALL,
+            threads: Threads::All,
+            expires_at: NEVER,
+            issued_at: now::unix_ms() / 1_000,
+            id: None,
+            revocations: Arc::default(),
+            good_in: AtomicU64::new(u64::MAX),
+        }
+    }
+
+    /// For what is done in this process, without a token: as one that says these scopes and threads,
+    /// for ever.
+    ///
+    /// # Errors
+    /// `unauthorized` when there can be no such threads.
+    pub fn local(user: &str, scope: &str, threads: &[&str]) -> Result<Self, WireError> {
+        let threads: Vec<_> = threads.iter().map(ToString::to_string).collect();
+        let threads = Threads::read(&threads).map_err(|error| refuse(&error.to_string()))?;
+        Ok(Self { scopes: Scopes::read(scope), threads, ..Self::trusted(user) })
     }
 
     /// The user it names.
@@ -105,8 +135,12 @@ impl Grant {
     /// True when it may use this thread of this owner.
     #[must_use]
     pub fn covers(&self, owner: &str, thread: &ThreadId) -> bool {
-        (*owner == *self.user || self.threads.contain(thread))
-            && !self.revocations.takes_thread(self, thread)
+        self.names(owner, thread) && !self.revocations.takes_thread(self, thread)
+    }
+
+    /// True when it would be for this thread of this owner, but for revocations.
+    pub(crate) fn names(&self, owner: &str, thread: &ThreadId) -> bool {
+        *owner == *self.user || self.threads.contain(thread)
     }
 
     /// Asks for a scope.

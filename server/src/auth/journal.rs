@@ -50,7 +50,9 @@ impl Journal {
                 let line = place + 1;
                 io::Error::new(
                     io::ErrorKind::InvalidData,
-                    format!("{FILE}, line {line}, is no revocation ({error}); mend or remove the line"),
+                    format!(
+                        "{FILE}, line {line}, is no revocation ({error}); mend or remove the line"
+                    ),
                 )
             })?);
         }

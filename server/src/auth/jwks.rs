@@ -25,6 +25,7 @@ pub(super) struct Jwks {
     url: reqwest::Url,
     http: reqwest::Client,
     rules: Rules,
+    gap: Duration,
     keys: ArcSwap<Vec<Key>>,
     /// When the last fetch began. Held while one goes on: there is never a second.
     fetching: tokio::sync::Mutex<Option<Instant>>,
@@ -40,7 +41,7 @@ struct Set {
 
 impl Jwks {
     /// Will fetch from `url`. Nothing is fetched yet.
-    pub(super) fn new(url: &str, rules: Rules) -> Result<Self, String> {
+    pub(super) fn new(url: &str, rules: Rules, gap: Duration) -> Result<Self, String> {
         let url: reqwest::Url = url.parse().map_err(|error| format!("{url:?}: {error}"))?;
         let is_local = match url.host_str() {
             Some("localhost" | "[::1]") => true,
@@ -62,6 +63,7 @@ impl Jwks {
             url,
             http,
             rules,
+            gap,
             keys: ArcSwap::default(),
             fetching: tokio::sync::Mutex::default(),
             trouble: Mutex::new(Some("the keys have not been fetched yet".into())),
@@ -86,7 +88,7 @@ impl Jwks {
             // Somebody fetched while this waited for its turn.
             return true;
         }
-        if began.is_some_and(|began| began.elapsed() < JWKS_GAP_MIN) {
+        if began.is_some_and(|began| began.elapsed() < self.gap) {
             return false;
         }
         *began = Some(Instant::now());
@@ -103,7 +105,8 @@ impl Jwks {
                 true
             }
             Err(reason) => {
-                let reason = format!("the keys for tokens cannot be fetched from {}: {reason}", self.url);
+                let reason =
+                    format!("the keys for tokens cannot be fetched from {}: {reason}", self.url);
                 tracing::warn!("{reason}");
                 *self.trouble.lock() = Some(reason);
                 false

@@ -2,8 +2,7 @@
 
 use jsonwebtoken::{
     Algorithm, DecodingKey, Validation,
-    decoding::DecodingKeyKind,
-    jwk::{EllipticCurve, Jwk, KeyAlgorithm, PublicKeyUse},
+    jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, PublicKeyUse},
 };
 
 /// A key to check signatures with.
@@ -42,27 +41,33 @@ impl Key {
             (Algorithm::ES256, DecodingKey::from_ec_pem),
             (Algorithm::EdDSA, DecodingKey::from_ed_pem),
         ];
-        let found = kinds.into_iter().find_map(|(algorithm, read)| Some((algorithm, read(pem).ok()?)));
+        let found =
+            kinds.into_iter().find_map(|(algorithm, read)| Some((algorithm, read(pem).ok()?)));
         let Some((algorithm, decoding)) = found else {
-            return Err("this is no public key; expected PEM (`-----BEGIN PUBLIC KEY-----`) of an \
+            return Err(
+                "this is no public key; expected PEM (`-----BEGIN PUBLIC KEY-----`) of an \
                  RSA, P-256 or Ed25519 key"
-                .into());
+                    .into(),
+            );
         };
-        require_strength(algorithm, &decoding)?;
+        require_strength(algorithm, &decoding, None)?;
         Ok(Self::new(None, algorithm, decoding, rules))
     }
 
     /// A key of a key set, or why it is none that tokens may be signed with.
     pub(super) fn from_jwk(jwk: &Jwk, rules: &Rules) -> Result<Self, String> {
-        use jsonwebtoken::jwk::AlgorithmParameters as Kind;
         if matches!(&jwk.common.public_key_use, Some(other) if *other != PublicKeyUse::Signature) {
             return Err("it is not for signatures".into());
         }
         // Never a secret: whoever can read the key set could make tokens.
         let algorithm = match &jwk.algorithm {
-            Kind::RSA(_) => Algorithm::RS256,
-            Kind::EllipticCurve(key) if key.curve == EllipticCurve::P256 => Algorithm::ES256,
-            Kind::OctetKeyPair(key) if key.curve == EllipticCurve::Ed25519 => Algorithm::EdDSA,
+            AlgorithmParameters::RSA(_) => Algorithm::RS256,
+            AlgorithmParameters::EllipticCurve(key) if key.curve == EllipticCurve::P256 => {
+                Algorithm::ES256
+            }
+            AlgorithmParameters::OctetKeyPair(key) if key.curve == EllipticCurve::Ed25519 => {
+                Algorithm::EdDSA
+            }
             _ => return Err("it is no RSA, P-256 or Ed25519 key".into()),
         };
         let named = jwk.common.key_algorithm;
@@ -75,7 +80,7 @@ impl Key {
             return Err(format!("it is for another algorithm than {algorithm:?}"));
         }
         let decoding = DecodingKey::from_jwk(jwk).map_err(|error| error.to_string())?;
-        require_strength(algorithm, &decoding)?;
+        require_strength(algorithm, &decoding, Some(jwk))?;
         Ok(Self::new(jwk.common.key_id.as_deref(), algorithm, decoding, rules))
     }
 
@@ -90,20 +95,22 @@ impl Key {
     }
 }
 
-fn require_strength(algorithm: Algorithm, key: &DecodingKey) -> Result<(), String> {
-    let (is_fine, expected) = match (algorithm, key.kind()) {
-        (Algorithm::RS256, DecodingKeyKind::RsaModulusExponent { n, .. }) => {
-            (n.len() >= RSA_BYTES_MIN, "an RSA key of at least 2,048 bits")
-        }
-        // The DER of a key holds its modulus and a few bytes more.
-        (Algorithm::RS256, DecodingKeyKind::SecretOrDer(der)) => {
-            (der.len() >= RSA_BYTES_MIN, "an RSA key of at least 2,048 bits")
-        }
-        (Algorithm::ES256, DecodingKeyKind::SecretOrDer(key)) => {
-            (key.len() == P256_BYTES, "a key on the curve P-256, for ES256")
-        }
-        (_, DecodingKeyKind::SecretOrDer(key)) => (key.len() == ED25519_BYTES, "an Ed25519 key"),
-        (_, DecodingKeyKind::RsaModulusExponent { .. }) => (false, "a key of its own kind"),
+fn require_strength(
+    algorithm: Algorithm,
+    key: &DecodingKey,
+    jwk: Option<&Jwk>,
+) -> Result<(), String> {
+    let bytes = match (jwk.map(|jwk| &jwk.algorithm), key.try_get_as_bytes()) {
+        // Base64: four characters for three bytes.
+        (Some(AlgorithmParameters::RSA(key)), _) => key.n.len() * 3 / 4,
+        // The DER of an RSA key holds its modulus and a few bytes more.
+        (_, Ok(bytes)) => bytes.len(),
+        (_, Err(error)) => return Err(error.to_string()),
+    };
+    let (is_fine, expected) = match algorithm {
+        Algorithm::RS256 => (bytes >= RSA_BYTES_MIN, "an RSA key of at least 2,048 bits"),
+        Algorithm::ES256 => (bytes == P256_BYTES, "a key on the curve P-256, for ES256"),
+        _ => (bytes == ED25519_BYTES, "an Ed25519 key"),
     };
     if is_fine { Ok(()) } else { Err(format!("the key is of the wrong size; expected {expected}")) }
 }

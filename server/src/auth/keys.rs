@@ -9,7 +9,7 @@ use jsonwebtoken::{
 use rethread_shared::{
     ErrorCode, WireError,
     limits::{
-        AUTH_KEYS_MAX, CLOCK_LEEWAY, JWKS_REFRESH, SECRET_BYTES_MIN, TOKEN_BYTES_MAX,
+        AUTH_KEYS_MAX, CLOCK_LEEWAY, JWKS_GAP_MIN, JWKS_REFRESH, SECRET_BYTES_MIN, TOKEN_BYTES_MAX,
         TOKEN_LIFETIME_MAX,
     },
 };
@@ -34,6 +34,8 @@ pub struct KeySources {
     pub jwks_url: Option<String>,
     /// How often the key set is fetched anew.
     pub jwks_refresh: Duration,
+    /// How long after a fetch a missing key does not cause another. See [`JWKS_GAP_MIN`].
+    pub jwks_gap: Duration,
     /// A token must be for one of these, if there are any.
     pub audience: Vec<String>,
     /// A token must be issued by one of these, if there are any.
@@ -49,6 +51,7 @@ impl Default for KeySources {
             files: Vec::new(),
             jwks_url: None,
             jwks_refresh: JWKS_REFRESH,
+            jwks_gap: JWKS_GAP_MIN,
             audience: Vec::new(),
             issuer: Vec::new(),
             lifetime_max: TOKEN_LIFETIME_MAX,
@@ -93,6 +96,7 @@ pub struct Keys {
     audience: Option<String>,
     issuer: Option<String>,
     lifetime_max: u64,
+    refresh: Duration,
 }
 
 impl fmt::Debug for Keys {
@@ -139,7 +143,11 @@ impl Keys {
             let key = Key::from_pem(&pem, &rules);
             fixed.push(key.map_err(|reason| KeyError::Unusable(file.clone(), reason))?);
         }
-        let fetched = sources.jwks_url.as_deref().map(|url| Jwks::new(url, rules)).transpose();
+        let fetched = sources
+            .jwks_url
+            .as_deref()
+            .map(|url| Jwks::new(url, rules, sources.jwks_gap))
+            .transpose();
         Ok(Self {
             fixed,
             fetched: fetched.map_err(KeyError::Jwks)?.map(Arc::new),
@@ -147,13 +155,15 @@ impl Keys {
             audience: audience.first().cloned(),
             issuer: issuer.first().cloned(),
             lifetime_max: sources.lifetime_max.as_secs(),
+            refresh: sources.jwks_refresh,
         })
     }
 
-    /// Fetches the key set now, and again every `interval`, where there is one.
-    pub fn keep_fresh(&self, interval: Duration) {
+    /// Fetches the key set now, and again from time to time, where there is one. Needs a tokio
+    /// runtime; ends when the keys are dropped.
+    pub fn keep_fresh(&self) {
         if let Some(jwks) = &self.fetched {
-            Jwks::keep_fresh(jwks, interval);
+            Jwks::keep_fresh(jwks, self.refresh);
         }
     }
 

@@ -42,6 +42,9 @@ impl fmt::Display for Scope {
 pub struct Scopes(u8);
 
 impl Scopes {
+    /// All of them.
+    pub const ALL: Self = Self(u8::MAX);
+
     /// Reads words with spaces between. Words for later servers are no harm: they grant nothing here.
     #[must_use]
     pub fn read(words: &str) -> Self {

@@ -1,6 +1,6 @@
 //! The threads that a token names, beside those that its user owns.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, ops::Bound};
 
 use rethread_shared::{IdError, ThreadId};
 
@@ -55,7 +55,8 @@ impl Threads {
             Self::All => true,
             Self::Named { listed, prefixes } => {
                 let id = thread.as_str();
-                let mut not_greater = prefixes.range::<str, _>(..=id);
+                let until = (Bound::Unbounded, Bound::Included(id));
+                let mut not_greater = prefixes.range::<str, _>(until);
                 listed.contains(thread)
                     || not_greater.next_back().is_some_and(|prefix| id.starts_with(&**prefix))
             }

@@ -1,6 +1,6 @@
 //! Events from publishers.
 
-use std::{future::Future, sync::Arc};
+use std::{future::Future, sync::Arc, time::Instant};
 
 use futures_util::future::join_all;
 use rethread_shared::{
@@ -17,6 +17,7 @@ use super::{
 use crate::{
     auth::Grant,
     log::{Appended, Log, LogError, NewRecord},
+    metrics::meters::Transport,
     now,
 };
 
@@ -28,6 +29,12 @@ pub struct Publisher<'a> {
     /// The connection it comes over; none over HTTP. A run belongs to the connection that published
     /// in it last: when that is gone, its agent is.
     pub connection: Option<ConnectionId>,
+}
+
+impl Publisher<'_> {
+    fn transport(&self) -> Transport {
+        self.connection.map_or(Transport::Http, |_| Transport::WebSocket)
+    }
 }
 
 /// An event that passed every check which needs no lock.
@@ -64,6 +71,8 @@ impl Bridge {
         by: Publisher<'_>,
         events: &[&str],
     ) -> impl Future<Output = Vec<Outcome>> + Send + 'static {
+        let start = Instant::now();
+        self.meters.received.of(by.transport()).increment(events.len() as u64);
         let mut outcomes: Vec<Option<Outcome>> = vec![None; events.len()];
         let mut threads: Vec<(ThreadId, Vec<Ready>)> = Vec::new();
         let mut routed = None;
@@ -90,7 +99,11 @@ impl Bridge {
                 outcomes[place] = Some(outcome);
             }
             drop(room);
-            outcomes.into_iter().map(|outcome| outcome.expect("each event has one")).collect()
+            let outcomes: Vec<Outcome> =
+                outcomes.into_iter().map(|outcome| outcome.expect("each event has one")).collect();
+            bridge.meters.tally(&outcomes);
+            bridge.meters.duration.record(start.elapsed());
+            outcomes
         }
     }
 

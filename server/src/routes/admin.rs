@@ -2,7 +2,9 @@
 //! router. Nothing here can be reached without a token that has the scope `admin`: the check stands once,
 //! before all of it.
 
+mod health;
 mod me;
+mod revocations;
 
 use std::sync::Arc;
 
@@ -27,7 +29,9 @@ pub(super) struct Operator(pub(super) Arc<Grant>);
 /// Everything below [`ADMIN`], behind the check.
 pub(super) fn router(app: &Arc<App>) -> Router<Arc<App>> {
     Router::new()
+        .merge(health::router())
         .merge(me::router())
+        .merge(revocations::router())
         .route_layer(middleware::from_fn_with_state(app.clone(), operators_only))
 }
 

@@ -109,7 +109,7 @@ pub(super) async fn read(
     if accepts.is_some_and(|accepts| accepts.contains("text/event-stream")) {
         let last = headers.get("last-event-id").and_then(|value| value.to_str().ok());
         let after = last.filter(|last| !last.is_empty()).or(page.after.as_deref());
-        return Ok(stream::open(&app.shared, &grant, &thread, start(after, info.epoch)?)?);
+        return Ok(stream::open(&app.shared, grant, &thread, start(after, info.epoch)?)?);
     }
     let after = match start(page.after.as_deref(), info.epoch)? {
         rethread_shared::frame::Start::Beginning => 0,

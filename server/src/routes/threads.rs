@@ -2,8 +2,8 @@ use std::sync::Arc;
 
 use axum::{Json, extract::State, http::StatusCode};
 use rethread_shared::{
-    Epoch, ErrorCode, IdError, RunId, ThreadId, WireError,
-    limits::{NAME_BYTES_MAX, THREADS_PAGE_MAX},
+    IdError, RunId, ThreadId, WireError,
+    limits::{THREADS_PAGE_MAX, THREADS_SCANNED_MAX},
 };
 use serde::{Deserialize, Serialize};
 
@@ -13,11 +13,7 @@ use super::{
     problem::Problem,
     token::Authorized,
 };
-use crate::{
-    auth::{Grant, Scope},
-    log::{NewThread, ThreadInfo},
-    now,
-};
+use crate::{auth::Scope, log::ThreadInfo, now};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -34,42 +30,13 @@ pub(super) async fn create(
 ) -> Result<(StatusCode, Json<ThreadInfo>), Problem> {
     grant.require_any(&[Scope::Send, Scope::Publish])?;
     let ask: CreateThread = body.json(r#"{"thread"?:"thread_{key}","title"?:"…"}"#)?;
-    if ask.title.as_ref().is_some_and(|title| title.len() > NAME_BYTES_MAX) {
-        return Err(WireError::new(
-            ErrorCode::BadFrame,
-            format!("a title has at most {NAME_BYTES_MAX} bytes"),
-        )
-        .into());
-    }
     let thread = match &ask.thread {
         Some(text) => text.parse().map_err(|error: IdError| WireError::from(error))?,
         None => ThreadId::generate(now::random()),
     };
-    let new = NewThread {
-        thread: thread.clone(),
-        owner: grant.user().to_string(),
-        title: ask.title,
-        created_at: now::unix_ms(),
-        epoch: Epoch::generate(now::random()),
-    };
-    let created = app.shared.bridge.log().create(new).await.map_err(WireError::from)?;
-    if !created.is_new && !grant.grants(&created.thread) {
-        return Err(taken(&thread, &grant).into());
-    }
+    let created = app.shared.bridge.create(&thread, ask.title, &grant).await?;
     let status = if created.is_new { StatusCode::CREATED } else { StatusCode::OK };
     Ok((status, Json(created.thread)))
-}
-
-/// Whoever names a thread's id when creating it learns that the name is taken; there is no way
-/// around that. It learns no more: not whose it is, nor what is in it.
-fn taken(thread: &ThreadId, grant: &Grant) -> WireError {
-    WireError::new(
-        ErrorCode::ThreadTaken,
-        format!(
-            "{thread} cannot be created for {}: choose another id, or leave `thread` out",
-            grant.user()
-        ),
-    )
 }
 
 #[derive(Serialize)]
@@ -86,9 +53,17 @@ pub(super) async fn list(
     let log = app.shared.bridge.log();
     let owner = (!grant.is_for_all_threads()).then(|| grant.user().as_ref());
     let mut threads = log.threads(owner, THREADS_PAGE_MAX).await.map_err(WireError::from)?;
+    if grant.has_prefixes() {
+        let newest = log.threads(None, THREADS_SCANNED_MAX).await.map_err(WireError::from)?;
+        let fits = |thread: &ThreadInfo| thread.owner != *grant.user() && grant.grants(thread);
+        threads.extend(newest.into_iter().filter(fits));
+    }
+    // A thread of one's own may be revoked too.
+    threads.retain(|thread| grant.grants(thread));
     for listed in grant.listed() {
         if threads.iter().all(|thread| thread.thread != *listed) {
-            threads.extend(log.thread(listed).map_err(WireError::from)?);
+            let listed = log.thread(listed).map_err(WireError::from)?;
+            threads.extend(listed.filter(|thread| grant.grants(thread)));
         }
     }
     threads.sort_by_key(|thread| std::cmp::Reverse(thread.created_at));

@@ -30,7 +30,7 @@ impl FromRequestParts<Arc<App>> for Authorized {
                 WireError::new(ErrorCode::Unauthorized, "the request has no token")
                     .with_expected("Authorization: Bearer JWT (make one with `rethread token`)")
             })?;
-        Ok(Self(Arc::new(app.shared.keys.check(token.trim())?)))
+        Ok(Self(app.shared.gate.check(token.trim()).await?))
     }
 }
 
@@ -44,9 +44,12 @@ pub(super) struct DevToken {
 }
 
 /// Everything but operating the server: what a page holds may leak into whatever runs in the page.
-pub(super) async fn dev(State(app): State<Arc<App>>) -> Json<DevToken> {
+pub(super) async fn dev(State(app): State<Arc<App>>) -> Result<Json<DevToken>, Problem> {
     let scopes = Scope::ALL.iter().filter(|(_, scope)| *scope != Scope::Admin);
     let scope = scopes.map(|(word, _)| *word).collect::<Vec<_>>().join(" ");
-    let token = app.shared.keys.mint(DEV_USER, &scope, vec!["*".into()], DEV_TOKEN_TTL);
-    Json(DevToken { token, user: DEV_USER })
+    let token = app.shared.gate.keys().mint(DEV_USER, &scope, vec!["*".into()], DEV_TOKEN_TTL);
+    let token = token.ok_or_else(|| {
+        WireError::new(ErrorCode::NotFound, "this server has no secret of its own to sign with")
+    })?;
+    Ok(Json(DevToken { token, user: DEV_USER }))
 }

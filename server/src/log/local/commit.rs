@@ -3,6 +3,7 @@
 use std::{
     collections::HashMap,
     sync::{Arc, atomic::Ordering, mpsc},
+    time::Instant,
 };
 
 use rethread_shared::{
@@ -12,9 +13,12 @@ use rethread_shared::{
 use tokio::sync::oneshot;
 
 use super::{OpenThread, Poison, fanout::Committed};
-use crate::log::{
-    Appended, LogError, NewRecord, NewThread, Record, RunRecord,
-    engine::{Engine, EngineError, Group, GroupEvent, ThreadRow},
+use crate::{
+    log::{
+        Appended, LogError, NewRecord, NewThread, Record, RunRecord,
+        engine::{Engine, EngineError, Group, GroupEvent, ThreadRow},
+    },
+    metrics::meters::Commits,
 };
 
 /// What the commit thread is asked to make durable.
@@ -56,6 +60,7 @@ pub(super) struct Committer {
     last_no: u64,
     fanout: tokio::sync::mpsc::Sender<Vec<Committed>>,
     poison: Arc<Poison>,
+    meters: Commits,
 }
 
 /// An answer that waits for the group to be durable.
@@ -80,7 +85,7 @@ impl Committer {
         fanout: tokio::sync::mpsc::Sender<Vec<Committed>>,
         poison: Arc<Poison>,
     ) -> Self {
-        Self { engine, last_no, fanout, poison }
+        Self { engine, last_no, fanout, poison, meters: Commits::default() }
     }
 
     /// Works until all senders are gone and the queue is empty.
@@ -116,8 +121,7 @@ impl Committer {
         for job in jobs {
             self.stage(job, &mut staged);
         }
-        let written =
-            if staged.group.is_empty() { Ok(()) } else { self.engine.write(&staged.group) };
+        let written = if staged.group.is_empty() { Ok(()) } else { self.write(&staged.group) };
         if let Err(error) = written {
             tracing::error!(%error, "the log could not be written; it takes nothing more");
             *self.poison.0.lock() = Some(error.to_string());
@@ -146,6 +150,17 @@ impl Committer {
             // Gone only when the runtime is: then nobody follows.
             let _ = self.fanout.blocking_send(committed);
         }
+    }
+
+    fn write(&self, group: &Group) -> Result<(), EngineError> {
+        let start = Instant::now();
+        let written = self.engine.write(group);
+        self.meters.duration.record(start.elapsed());
+        match &written {
+            Ok(()) => self.meters.events.record(group.events.len() as f64),
+            Err(_) => self.meters.failed.increment(1),
+        }
+        written
     }
 
     fn stage(&mut self, job: Job, staged: &mut Staged) {
