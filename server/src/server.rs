@@ -1,14 +1,26 @@
 //! A whole server: from the data folder to the listener, and back again at its end.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    path::Path,
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use anyhow::{Context, anyhow, bail};
-use rethread_shared::{Epoch, limits::DRAIN_DEADLINE};
+use rethread_shared::{
+    Epoch,
+    limits::{DRAIN_DEADLINE, METRICS_UPKEEP},
+};
 use tokio::net::TcpListener;
 
 use crate::{
     auth::{Gate, KeySources, Keys, Scope},
-    bridge::{Bridge, Patience},
+    bridge::{
+        Bridge, Patience, Setup,
+        resolve::orchestrator::{
+            Asked, guard::Guard, http::HttpOrchestrator, settings::OrchestratorSettings,
+        },
+    },
     config::Config,
     connections::Connections,
     health::{Health, Part, State},
@@ -16,7 +28,8 @@ use crate::{
         LocalLog, Log,
         engine::{Engine, Group, fjall::FjallEngine},
     },
-    metrics, now, routes,
+    metrics::{self, meters::Sampled},
+    now, routes,
     socket::Shared,
     trusted::Trusted,
 };
@@ -70,10 +83,12 @@ impl Server {
         let keys = Keys::open(&KeySources::from(&config.auth)).context("the keys for tokens")?;
         let gate = Gate::open(keys, &config.log.data).context("the revocations")?;
         gate.keys().keep_fresh();
-        let bridge =
-            Bridge::new(Arc::new(log.clone()) as Arc<dyn Log>, Patience::from(&config.agents));
-        bridge.recover().await.context("taking up the runs of before")?;
         let health = Arc::new(Health::new());
+        let orchestrator = orchestrator(config.orchestrator, &health)?;
+        let watch_orchestrator = orchestrator.clone();
+        let setup = Setup { patience: Patience::from(&config.agents), orchestrator };
+        let bridge = Bridge::with(Arc::new(log.clone()) as Arc<dyn Log>, setup);
+        bridge.recover().await.context("taking up the runs of before")?;
         let shared = Shared {
             bridge,
             gate: Arc::new(gate),
@@ -85,11 +100,16 @@ impl Server {
         for part in [Part::Log, Part::Registry, Part::Feeds, Part::Agents] {
             health.report(part, State::Active, "");
         }
-        health.report(Part::Orchestrator, State::Active, "none is configured");
         let stopped = shared.connections.leaving().clone();
         let watched = watch(shared.bridge.log().clone(), health);
+        let figures = sample(Arc::downgrade(&shared.bridge));
+        let asked = async {
+            if let Some(orchestrator) = watch_orchestrator {
+                orchestrator.guard.watch().await;
+            }
+        };
         let sweep = shared.gate.clone().sweep();
-        let chores = async { tokio::join!(watched, exposition.keep_up(), sweep) };
+        let chores = async { tokio::join!(watched, asked, exposition.keep_up(), figures, sweep) };
         tokio::spawn(async move { stopped.run_until_cancelled(chores).await });
         Ok(Self { shared, log })
     }
@@ -139,6 +159,21 @@ impl Server {
     }
 }
 
+/// The orchestrator that the settings name.
+fn orchestrator(
+    settings: OrchestratorSettings,
+    health: &Arc<Health>,
+) -> anyhow::Result<Option<Asked>> {
+    let Some(url) = &settings.url else {
+        health.report(Part::Orchestrator, State::Active, "none is configured");
+        return Ok(None);
+    };
+    let http = Arc::new(HttpOrchestrator::new(url, &settings)?);
+    health.report(Part::Orchestrator, State::Active, "");
+    let about = settings.about;
+    Ok(Some(Asked { guard: Guard::new(http, settings, Some(health.clone())), about }))
+}
+
 /// Serves until `shutdown` completes; calls `ready` once it takes connections. At the end readiness
 /// fails, nothing new is accepted, the open connections are told when to come back, and what is
 /// queued is written.
@@ -177,6 +212,24 @@ pub async fn run(
     server.close().await;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Measures what is not counted up and down, until the server is gone.
+async fn sample(bridge: Weak<Bridge>) {
+    let work = |state| Sampled::new(metrics::gauge!(metrics::WORK, "state" => state));
+    let mut states = ["waiting", "offered", "working", "away"].map(work);
+    let mut serving = Sampled::new(metrics::gauge!(metrics::AGENTS_SERVING));
+    let mut every = tokio::time::interval(METRICS_UPKEEP);
+    loop {
+        every.tick().await;
+        let Some(bridge) = bridge.upgrade() else { return };
+        let figures = bridge.figures();
+        let counts = [figures.waiting, figures.offered, figures.with, figures.away];
+        for (state, count) in states.iter_mut().zip(counts) {
+            state.set(count);
+        }
+        serving.set(figures.serving);
+    }
 }
 
 /// Tells the health of the log until the server is gone.

@@ -36,13 +36,10 @@ impl Key {
                  give the public key (`openssl pkey -in KEY -pubout`)"
                 .into());
         }
-        let kinds: [(_, fn(&[u8]) -> _); 3] = [
-            (Algorithm::RS256, DecodingKey::from_rsa_pem),
-            (Algorithm::ES256, DecodingKey::from_ec_pem),
-            (Algorithm::EdDSA, DecodingKey::from_ed_pem),
-        ];
-        let found =
-            kinds.into_iter().find_map(|(algorithm, read)| Some((algorithm, read(pem).ok()?)));
+        let read = |algorithm, key: jsonwebtoken::errors::Result<_>| Some((algorithm, key.ok()?));
+        let found = read(Algorithm::RS256, DecodingKey::from_rsa_pem(pem))
+            .or_else(|| read(Algorithm::ES256, DecodingKey::from_ec_pem(pem)))
+            .or_else(|| read(Algorithm::EdDSA, DecodingKey::from_ed_pem(pem)));
         let Some((algorithm, decoding)) = found else {
             return Err(
                 "this is no public key; expected PEM (`-----BEGIN PUBLIC KEY-----`) of an \

@@ -1,6 +1,6 @@
 //! A thread as Server-Sent Events: the same feed as a socket's, written as text/event-stream.
 
-use std::{borrow::Cow, fmt::Write, sync::Arc, time::Duration};
+use std::{borrow::Cow, fmt::Write, net::IpAddr, sync::Arc, time::Duration};
 
 use axum::{
     body::Body,
@@ -20,9 +20,10 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     auth::{Access, Grant, Scope},
     bridge::Bridge,
-    connections::Place,
+    connections::{self, Connections, Place},
     feed::Feed,
     log::{frame::Frame, tail::Wake},
+    metrics::meters::Transport,
     socket::Shared,
 };
 
@@ -37,6 +38,7 @@ struct Stream {
     opening: Option<String>,
     /// Read, and not sent yet.
     held: Option<Frame>,
+    connections: Arc<Connections>,
     _place: Place,
 }
 
@@ -56,8 +58,9 @@ pub(super) fn open(
     grant: Arc<Grant>,
     thread: &ThreadId,
     start: Start,
+    address: Option<IpAddr>,
 ) -> Result<Response, WireError> {
-    let place = shared.connections.enter().ok_or_else(|| {
+    let place = shared.connections.enter(Transport::Stream, address).ok_or_else(|| {
         WireError::new(ErrorCode::SlowDown, "the server has as many connections as it may")
             .with_retry_after_ms(5_000)
     })?;
@@ -66,7 +69,13 @@ pub(super) fn open(
     let bridge = shared.bridge.clone();
     bridge.thread(thread, access.grant())?;
     let more = Arc::new(More::default());
-    let (feed, opening) = Feed::open(&**bridge.log(), thread, start, more.clone())?;
+    if matches!(start, Start::After(_)) {
+        shared.connections.delivery().of(Transport::Stream).reconnects.increment(1);
+    }
+    let (feed, opening) =
+        Feed::open(&**bridge.log(), thread, start, more.clone(), shared.connections.feeds())?;
+    place.card().introduce(access.grant().user(), None);
+    place.card().follow(feed.cursor());
     let mut text = String::from(": rethread\n\n");
     if let Some(reset) = opening.reset {
         let reset = serde_json::to_string(&reset).expect("a reset is JSON");
@@ -82,6 +91,7 @@ pub(super) fn open(
         leaving: shared.connections.leaving().clone(),
         opening: Some(text),
         held: None,
+        connections: shared.connections.clone(),
         _place: place,
     };
     let chunks = stream::unfold(stream, |mut stream| async {
@@ -125,12 +135,16 @@ impl Stream {
                 return Some(format!("event: token_expiring\ndata: {expiring}\n\n").into());
             }
             if let Some(frame) = self.held.take() {
-                return Some(events(&frame, feed));
+                let text = events(&frame, feed);
+                self.count(&frame, text.len());
+                return Some(text);
             }
             match feed.next(&**self.bridge.log()).await {
-                // It may have been revoked while it was read.
-                Ok(Some(frame)) if self.access.is_questioned() => self.held = Some(frame),
-                Ok(Some(frame)) => return Some(events(&frame, feed)),
+                // Looked at again before it is sent: it may have been revoked while it was read.
+                Ok(Some(frame)) => {
+                    self.held = Some(frame);
+                    continue;
+                }
                 Ok(None) => {}
                 Err(error) => {
                     tracing::error!(thread = %feed.thread(), %error, "a stream broke");
@@ -153,6 +167,28 @@ impl Stream {
 fn end(error: &WireError) -> Bytes {
     let error = serde_json::to_string(error).expect("an error is JSON");
     format!("event: end\ndata: {error}\n\n").into()
+}
+
+impl Stream {
+    /// What is handed to the connection is as good as written: it holds one chunk at a time.
+    fn count(&self, frame: &Frame, bytes: usize) {
+        let outgoing = self.connections.delivery().of(Transport::Stream);
+        outgoing.written(frame.last - frame.first + 1, bytes as u64);
+        if let Some(origin) = frame.origin() {
+            outgoing.latency.record(origin.since.elapsed());
+        }
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        let reason = match (&self.feed, self.leaving.is_cancelled()) {
+            (None, _) => "not_granted",
+            (Some(_), true) => "going_away",
+            (Some(_), false) => "left",
+        };
+        connections::count_end(Transport::Stream, reason);
+    }
 }
 
 fn events(frame: &Frame, feed: &Feed) -> Bytes {

@@ -2,40 +2,45 @@
 
 use std::sync::Arc;
 
-use axum::{
-    Extension, Json, Router,
-    extract::State,
-    routing::{get, post},
-};
-use rethread_shared::{ErrorCode, IdError, WireError, limits::NAME_BYTES_MAX};
+use axum::{Extension, Json, extract::State};
+use rethread_shared::{ErrorCode, IdError, ThreadId, WireError, limits::NAME_BYTES_MAX};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     super::{
         App,
         body::{Params, Text},
+        openapi::golden,
         problem::Problem,
     },
     Operator,
 };
-use crate::auth::{Revocation, Subject};
+use crate::{
+    auth::{Revocation, Subject},
+    schema,
+};
 
-/// Revoke.
-const REVOKE: &str = "/revoke";
-/// What is revoked.
-const REVOCATIONS: &str = "/revocations";
-
-pub(super) fn router() -> Router<Arc<App>> {
-    Router::new().route(REVOKE, post(revoke)).route(REVOCATIONS, get(list).delete(undo))
+pub(super) fn router() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new().routes(routes!(revoke)).routes(routes!(list, undo))
 }
 
-/// One of the three.
-#[derive(Deserialize)]
+/// Whom to cut off: a user, one token, or everybody from a thread. One of the three.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Ask {
+    /// Every token of this user.
+    #[schema(min_length = 1, max_length = 256)]
     user: Option<String>,
+    /// The token of this name (`jti`).
+    #[schema(min_length = 1, max_length = 256)]
     token: Option<String>,
+    /// Every token's access to this thread, its owner's too.
+    #[schema(value_type = Option<schema::ThreadId>)]
     thread: Option<String>,
+    /// Why, for whoever reads the list.
+    #[schema(max_length = 256)]
     reason: Option<String>,
 }
 
@@ -64,11 +69,30 @@ impl Ask {
     }
 }
 
-/// A revocation as operators see it.
-#[derive(Serialize)]
+/// A revocation in force.
+#[derive(Serialize, ToSchema)]
 struct Shown {
-    #[serde(flatten)]
-    revocation: Revocation,
+    /// The user whose tokens are revoked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    user: Option<Arc<str>>,
+    /// The name of the token that is revoked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    token: Option<Arc<str>>,
+    /// The thread to which access is revoked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::ThreadId>)]
+    thread: Option<ThreadId>,
+    /// When: tokens that were made until then are concerned. Seconds since 1970.
+    at: u64,
+    /// The operator who did it.
+    #[schema(value_type = String)]
+    by: Arc<str>,
+    /// Why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    reason: Option<Arc<str>>,
     /// When it is forgotten: no token it concerns is good any more. Seconds since 1970.
     until: u64,
 }
@@ -76,11 +100,19 @@ struct Shown {
 impl Shown {
     fn new(app: &App, revocation: Revocation) -> Self {
         let until = revocation.until(app.shared.gate.keys().lifetime_max());
-        Self { revocation, until }
+        let Revocation { subject, at, by, reason } = revocation;
+        let (mut user, mut token, mut thread) = (None, None, None);
+        match subject {
+            Subject::User(name) => user = Some(name),
+            Subject::Token(id) => token = Some(id),
+            Subject::Thread(id) => thread = Some(id),
+        }
+        Self { user, token, thread, at, by, reason, until }
     }
 }
 
-#[derive(Serialize)]
+/// What was revoked, and what that did.
+#[derive(Serialize, ToSchema)]
 struct Revoked {
     #[serde(flatten)]
     shown: Shown,
@@ -90,6 +122,18 @@ struct Revoked {
     complete: bool,
 }
 
+/// Cuts off a user, one token, or everybody from a thread: every token that was made until now.
+///
+/// When the answer comes, it is on disk, requests are refused, and sockets and streams have been cut.
+#[utoipa::path(
+    post, path = "/revoke",
+    request_body(content = Ask, example = json!({ "user": "mallory", "reason": "lost her laptop" })),
+    responses((status = 200, description = "It is in force.", body = Revoked,
+               example = json!(golden("revoked")))),
+    extensions(("x-error-codes" = json!([
+        "bad_frame", "bad_id", "frame_too_large", "slow_down", "log_unavailable"
+    ])))
+)]
 async fn revoke(
     State(app): State<Arc<App>>,
     Extension(Operator(operator)): Extension<Operator>,
@@ -126,16 +170,34 @@ async fn revoke(
     }))
 }
 
-#[derive(Serialize)]
+/// All revocations in force, the newest first.
+#[derive(Serialize, ToSchema)]
 struct List {
     revocations: Vec<Shown>,
 }
 
+/// The revocations in force, the newest first.
+#[utoipa::path(
+    get, path = "/revocations",
+    responses((status = 200, description = "All of them.", body = List,
+               example = json!(golden("revocations")))),
+)]
 async fn list(State(app): State<Arc<App>>) -> Json<List> {
     let all = app.shared.gate.revocations().all();
     Json(List { revocations: all.into_iter().map(|one| Shown::new(&app, one)).collect() })
 }
 
+/// Undoes a revocation: what it concerned counts again.
+#[utoipa::path(
+    delete, path = "/revocations",
+    params(
+        ("user" = Option<String>, Query, description = "Of this user. One of the three."),
+        ("token" = Option<String>, Query, description = "Of the token of this name (`jti`)."),
+        ("thread" = Option<schema::ThreadId>, Query, description = "Of this thread."),
+    ),
+    responses((status = 200, description = "It is undone; this is what it was.", body = Shown)),
+    extensions(("x-error-codes" = json!(["bad_frame", "bad_id", "not_found", "log_unavailable"])))
+)]
 async fn undo(
     State(app): State<Arc<App>>,
     Params(ask): Params<Ask>,
