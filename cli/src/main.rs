@@ -13,6 +13,7 @@ mod export;
 mod health;
 mod import;
 mod lines;
+mod logging;
 mod progress;
 mod publish;
 mod remote;
@@ -27,6 +28,8 @@ mod tail;
 mod terminal;
 mod threads;
 mod token;
+#[cfg(feature = "otel")]
+mod traces;
 
 use std::process::ExitCode;
 
