@@ -19,7 +19,7 @@ pub mod feed;
 pub mod health;
 pub mod log;
 pub mod metrics;
-mod now;
+pub mod now;
 pub mod routes;
 pub mod server;
 pub mod socket;
