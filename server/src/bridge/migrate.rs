@@ -4,17 +4,22 @@
 use rethread_shared::{ErrorCode, RunId, ThreadId, WireError, id::RunForm};
 use serde::{Deserialize, Serialize};
 
+use utoipa::ToSchema;
+
 use super::Bridge;
-use crate::log::RunRecord;
+use crate::{log::RunRecord, schema};
 
 /// A run with its standard id, as `POST /v1/admin/migrate` answers.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Migrated {
     /// The id that it had.
+    #[schema(value_type = schema::RunId)]
     pub run: RunId,
     /// The thread that it belongs to.
+    #[schema(value_type = schema::ThreadId)]
     pub thread: ThreadId,
     /// The id that says so.
+    #[schema(value_type = schema::RunId)]
     pub standard: RunId,
     /// False when it had that already.
     pub is_new: bool,

@@ -28,6 +28,7 @@ use tokio::sync::Notify;
 use super::replay::{find_end, replay};
 use crate::{
     log::{Log, LogError, Past, RunRecord},
+    metrics::meters::{self, Counted},
     now::Clock,
 };
 
@@ -150,6 +151,8 @@ pub(super) struct Known {
     /// When that was last written.
     written: i64,
     registered: Arc<Registered>,
+    /// Counts it among the runs that go on, while it does.
+    counted: Option<Counted>,
 }
 
 /// How a run came to be.
@@ -344,6 +347,7 @@ impl Known {
             heard,
             written: heard,
             registered: registered.clone(),
+            counted: None,
         })
     }
 
@@ -354,9 +358,11 @@ impl Known {
         let idle = clock.unix_ms().saturating_sub(record.idle_since());
         let silent = idle.saturating_sub(registered.refresh);
         let uptime = clock.uptime_ms();
+        let counted = meters::run(&state);
         Self {
             state,
             record,
+            counted,
             is_remembered: true,
             heard: uptime - i64::try_from(silent).unwrap_or(i64::MAX),
             written: uptime - i64::try_from(idle).unwrap_or(i64::MAX),
@@ -396,7 +402,11 @@ impl Known {
         if !self.is_remembered {
             self.registered.require_room()?;
         }
+        let before = std::mem::discriminant(&self.state);
         self.state.apply(&self.record.run, kind, call_id)?;
+        if before != std::mem::discriminant(&self.state) {
+            self.counted = meters::run(&self.state);
+        }
         self.heard = self.registered.clock.uptime_ms();
         let is_due = self.heard - self.written > self.registered.refresh as i64;
         if !self.is_remembered || is_due || (connected && !self.record.connected) {
