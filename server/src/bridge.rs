@@ -45,6 +45,7 @@ use resolve::{Resolver, orchestrator::Asked};
 use runs::Runs;
 use settings::{RegistrySettings, RunSettings};
 use sweep::Sweeping;
+pub(crate) use sweep::made_at;
 
 /// How patient the bridge is with agents.
 #[derive(Clone, Copy, Debug)]

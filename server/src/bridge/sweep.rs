@@ -344,7 +344,7 @@ enum Care {
 }
 
 /// What a run's id says of when it was made.
-fn made_at(run: &RunId) -> u64 {
+pub(crate) fn made_at(run: &RunId) -> u64 {
     match run.form() {
         RunForm::Standard { unix_ms, .. } => *unix_ms,
         _ => 0,
