@@ -6,11 +6,13 @@
 //! - [`publish`]: events from publishers;
 //! - [`asking`]: messages from people, the work they start, and its end;
 //! - [`desk`]: which connection works on what;
+//! - [`live`]: the runs as they are now, for operators;
 //! - `own`: events of the server's own; `recover`: what was going on when the server stopped;
 //! - `sweep`: what the registry forgets, and runs that are silent; [`migrate`]: opaque ids get a form.
 
 pub mod asking;
 pub mod desk;
+pub mod live;
 pub mod migrate;
 mod own;
 pub mod publish;
