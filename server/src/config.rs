@@ -33,7 +33,13 @@ pub(crate) use setting::settings;
 
 use std::path::PathBuf;
 
-use crate::{bridge::resolve::orchestrator::settings::OrchestratorSettings, metrics};
+use crate::{
+    bridge::{
+        resolve::orchestrator::settings::OrchestratorSettings,
+        settings::{RegistrySettings, RunSettings},
+    },
+    metrics,
+};
 
 setting::groups! {
     /// The settings of one server.
@@ -48,6 +54,10 @@ setting::groups! {
         agents: Agents,
         /// The orchestrator: a service of yours that knows which thread a run belongs to.
         orchestrator: OrchestratorSettings,
+        /// The registry: which thread a run belongs to.
+        registry: RegistrySettings,
+        /// Runs that go on.
+        runs: RunSettings,
         /// The metrics.
         metrics: metrics::Settings,
         /// What the server writes about itself.

@@ -21,7 +21,7 @@ pub mod feed;
 pub mod health;
 pub mod log;
 pub mod metrics;
-mod now;
+pub mod now;
 pub mod refusals;
 pub mod request;
 pub mod routes;
