@@ -1,19 +1,39 @@
-//! `rethread`: the server and its tools. Each command has a file of its own; what they share is in
-//! [`duration`] and [`secret`].
+//! `rethread`: the server and its tools. Each command has a file of its own.
+//!
+//! What they share: `remote` (the server and the token for it), `exit` (exit codes, and how errors
+//! are told), `terminal` (text, colours, tables), `progress`, `lines`, `runtime`, `duration`,
+//! `secret`.
 
+mod completions;
 mod config;
 mod duration;
+mod exit;
+mod health;
+mod lines;
+mod progress;
+mod publish;
+mod remote;
 mod restored;
+mod runtime;
 mod secret;
+mod send;
 mod serve;
+mod shown;
+mod tail;
+mod terminal;
+mod threads;
 mod token;
 
+use std::process::ExitCode;
+
 use clap::{Parser, Subcommand};
+
+use exit::Exit;
 
 /// Carries the events of AI agents to the chat windows that wait for them: durable, in order,
 /// exactly once.
 #[derive(Parser)]
-#[command(version, about)]
+#[command(version, about, after_help = exit::HELP)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -27,19 +47,44 @@ enum Command {
     Config(config::Show),
     /// Make a token and print it.
     Token(token::Token),
+    /// Follow a thread in the terminal.
+    Tail(tail::Tail),
+    /// Publish events, from the command line, a file or standard input.
+    Publish(publish::Publish),
+    /// Say something in a thread; with --wait print the answer.
+    Send(send::Send),
+    /// List threads.
+    Threads(threads::Threads),
+    /// Say how the server is, part by part.
+    Health(health::Ask),
     /// Say that a data folder was put back from a backup: every thread begins a new epoch.
     ///
     /// Clients may have seen events that the backup does not have. With a new epoch they are told to
     /// begin anew; without, one that comes late enough would mix two histories. Run it while the
     /// server is stopped.
     Restored(restored::Restored),
+    /// Print a script that completes commands in a shell.
+    Completions(completions::Completions),
+    /// Write a manual page for each command.
+    Man(completions::Man),
 }
 
-fn main() -> anyhow::Result<()> {
-    match Cli::parse().command {
-        Command::Serve(args) => serve::run(args),
-        Command::Config(args) => config::run(&args),
-        Command::Token(args) => token::run(args),
-        Command::Restored(args) => restored::run(&args),
+fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Serve(args) => serve::run(args).map(|()| Exit::Done),
+        Command::Config(args) => config::run(&args).map(|()| Exit::Done),
+        Command::Token(args) => token::run(args).map(|()| Exit::Done),
+        Command::Tail(args) => tail::run(&args),
+        Command::Publish(args) => publish::run(&args),
+        Command::Send(args) => send::run(&args),
+        Command::Threads(args) => threads::run(&args),
+        Command::Health(args) => health::run(&args),
+        Command::Restored(args) => restored::run(&args).map(|()| Exit::Done),
+        Command::Completions(args) => completions::completions(&args),
+        Command::Man(args) => completions::man(&args),
+    };
+    match done {
+        Ok(exit) => exit.into(),
+        Err(error) => exit::report(&error),
     }
 }

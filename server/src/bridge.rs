@@ -1,7 +1,7 @@
 //! The bridge: the single way in for events. Resolve the run to its thread, check the grant and
 //! the run's order, append, acknowledge.
 //!
-//! - [`resolve`]: from a run's id to its thread, step by step;
+//! - [`resolve`]: from a run's id to its thread, step by step; `route`: for somebody with a grant;
 //! - [`runs`]: where each run is, kept in step with the log;
 //! - [`publish`]: events from publishers;
 //! - [`asking`]: messages from people, the work they start, and its end;
@@ -14,6 +14,7 @@ mod own;
 pub mod publish;
 mod recover;
 pub mod resolve;
+mod route;
 pub mod runs;
 
 use std::{
@@ -22,7 +23,7 @@ use std::{
 };
 
 use rethread_shared::{
-    Epoch, ErrorCode, RunId, ThreadId, WireError,
+    Epoch, ErrorCode, ThreadId, WireError,
     limits::{AGENT_GRACE, APPENDS_QUEUED_MAX, NAME_BYTES_MAX, WORK_START_DEADLINE},
 };
 use tokio::sync::Semaphore;
@@ -34,6 +35,7 @@ use crate::{
     now,
 };
 use desk::Desk;
+use resolve::{Resolver, orchestrator::Asked};
 use runs::Runs;
 
 /// How patient the bridge is with agents.
@@ -51,10 +53,20 @@ impl Default for Patience {
     }
 }
 
+/// What a bridge is made of beside its log.
+#[derive(Clone, Debug, Default)]
+pub struct Setup {
+    /// How patient it is with agents.
+    pub patience: Patience,
+    /// Who may know the runs that it does not.
+    pub orchestrator: Option<Asked>,
+}
+
 /// The bridge of one server. Shared by all connections and requests.
 pub struct Bridge {
     log: Arc<dyn Log>,
     runs: Runs,
+    resolver: Resolver,
     desk: Desk,
     patience: Patience,
     /// Bounds the events that wait for the commit thread.
@@ -74,11 +86,18 @@ impl Bridge {
     /// A bridge to `log`. Call [`Bridge::recover`] before it is used.
     #[must_use]
     pub fn new(log: Arc<dyn Log>, patience: Patience) -> Arc<Self> {
+        Self::with(log, Setup { patience, ..Setup::default() })
+    }
+
+    /// A bridge to `log` that is made otherwise than by default.
+    #[must_use]
+    pub fn with(log: Arc<dyn Log>, setup: Setup) -> Arc<Self> {
         Arc::new_cyclic(|me| Self {
+            resolver: Resolver::new(log.clone(), setup.orchestrator),
             log,
             runs: Runs::default(),
             desk: Desk::default(),
-            patience,
+            patience: setup.patience,
             room: Arc::new(Semaphore::new(APPENDS_QUEUED_MAX)),
             stopping: AtomicBool::new(false),
             meters: Publishing::default(),
@@ -131,15 +150,6 @@ impl Bridge {
         match self.log.thread(thread)? {
             Some(info) if grant.grants(&info) => Ok(info),
             _ => Err(WireError::thread_not_found(thread)),
-        }
-    }
-
-    /// The thread of a run, if both exist and the thread is granted.
-    fn thread_of(&self, run: &RunId, grant: &Grant) -> Result<ThreadInfo, WireError> {
-        let resolved = resolve::resolve(&*self.log, run)?;
-        match self.log.thread(&resolved.thread)? {
-            Some(info) if grant.grants(&info) => Ok(info),
-            _ => Err(WireError::thread_not_found(&resolved.thread)),
         }
     }
 }

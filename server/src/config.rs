@@ -31,7 +31,7 @@ pub(crate) use setting::settings;
 
 use std::path::PathBuf;
 
-use crate::metrics;
+use crate::{bridge::resolve::orchestrator::settings::OrchestratorSettings, metrics};
 
 setting::groups! {
     /// The settings of one server.
@@ -44,6 +44,8 @@ setting::groups! {
         log: Log,
         /// How patient the server is with agents.
         agents: Agents,
+        /// The orchestrator: a service of yours that knows which thread a run belongs to.
+        orchestrator: OrchestratorSettings,
         /// The metrics.
         metrics: metrics::Settings,
     }

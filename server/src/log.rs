@@ -198,6 +198,18 @@ pub struct RunRecord {
     pub connected: bool,
     /// True until it has ended.
     pub live: bool,
+    /// When something was last heard of it, milliseconds since 1970; behind by a while, for it is not
+    /// written with each event.
+    #[serde(default)]
+    pub active_at: u64,
+}
+
+impl RunRecord {
+    /// Since when it may have been idle. Records of older versions know when they were made.
+    #[must_use]
+    pub fn idle_since(&self) -> u64 {
+        self.active_at.max(self.created_at)
+    }
 }
 
 /// Why the log did not do what was asked.

@@ -8,7 +8,12 @@ use tokio::net::TcpListener;
 
 use crate::{
     auth::{Keys, Scope},
-    bridge::{Bridge, Patience},
+    bridge::{
+        Bridge, Patience, Setup,
+        resolve::orchestrator::{
+            Asked, guard::Guard, http::HttpOrchestrator, settings::OrchestratorSettings,
+        },
+    },
     config::Config,
     connections::Connections,
     health::{Health, Part, State},
@@ -70,10 +75,12 @@ impl Server {
         let Some(secret) = &config.auth.secret else {
             bail!("no secret to sign tokens with: expected auth.secret to be set");
         };
-        let bridge =
-            Bridge::new(Arc::new(log.clone()) as Arc<dyn Log>, Patience::from(&config.agents));
-        bridge.recover().await.context("taking up the runs of before")?;
         let health = Arc::new(Health::new());
+        let orchestrator = orchestrator(config.orchestrator, &health)?;
+        let watch_orchestrator = orchestrator.clone();
+        let setup = Setup { patience: Patience::from(&config.agents), orchestrator };
+        let bridge = Bridge::with(Arc::new(log.clone()) as Arc<dyn Log>, setup);
+        bridge.recover().await.context("taking up the runs of before")?;
         let shared = Shared {
             bridge,
             keys: Arc::new(Keys::from_secret(secret.reveal())),
@@ -85,10 +92,14 @@ impl Server {
         for part in [Part::Log, Part::Registry, Part::Feeds, Part::Agents] {
             health.report(part, State::Active, "");
         }
-        health.report(Part::Orchestrator, State::Active, "none is configured");
         let stopped = shared.connections.leaving().clone();
         let watched = watch(shared.bridge.log().clone(), health);
-        let chores = async { tokio::join!(watched, exposition.keep_up()) };
+        let asked = async {
+            if let Some(orchestrator) = watch_orchestrator {
+                orchestrator.guard.watch().await;
+            }
+        };
+        let chores = async { tokio::join!(watched, asked, exposition.keep_up()) };
         tokio::spawn(async move { stopped.run_until_cancelled(chores).await });
         Ok(Self { shared, log })
     }
@@ -135,6 +146,21 @@ impl Server {
             tracing::error!(%error, "the log was not closed in order");
         }
     }
+}
+
+/// The orchestrator that the settings name.
+fn orchestrator(
+    settings: OrchestratorSettings,
+    health: &Arc<Health>,
+) -> anyhow::Result<Option<Asked>> {
+    let Some(url) = &settings.url else {
+        health.report(Part::Orchestrator, State::Active, "none is configured");
+        return Ok(None);
+    };
+    let http = Arc::new(HttpOrchestrator::new(url, &settings)?);
+    health.report(Part::Orchestrator, State::Active, "");
+    let about = settings.about;
+    Ok(Some(Asked { guard: Guard::new(http, settings, Some(health.clone())), about }))
 }
 
 /// Serves until `shutdown` completes; calls `ready` once it takes connections. At the end readiness

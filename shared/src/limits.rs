@@ -145,6 +145,40 @@ pub const WORK_START_DEADLINE: Duration = Duration::from_secs(30);
 pub const AGENT_GRACE: Duration = Duration::from_secs(20);
 /// How long a run stays in the registry after its last event.
 pub const REGISTRY_TTL: Duration = Duration::from_secs(24 * 60 * 60);
+/// Runs with their threads that are kept in memory, so that publishing to a run that is known asks no
+/// disk. Some 200 bytes each: 13 MiB.
+pub const RUNS_RESOLVED_KEPT_MAX: usize = 65_536;
+
+// The orchestrator -----------------------------------------------------------------------------
+
+/// How long one try to ask the orchestrator may take.
+pub const ORCHESTRATOR_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long a question to the orchestrator may take with all its tries: the publish that needs it waits,
+/// and with it what its connection publishes after it.
+pub const ORCHESTRATOR_DEADLINE: Duration = Duration::from_secs(4);
+/// Tries of one question to the orchestrator.
+pub const ORCHESTRATOR_TRIES_MAX: u32 = 3;
+/// First step of the backoff between them. Full jitter.
+pub const ORCHESTRATOR_BACKOFF_MIN: Duration = Duration::from_millis(100);
+/// Largest step of the backoff between them.
+pub const ORCHESTRATOR_BACKOFF_MAX: Duration = Duration::from_secs(1);
+/// Questions to the orchestrator at once. Beyond: `slow_down`, for a queue would make all of them late.
+pub const ORCHESTRATOR_IN_FLIGHT_MAX: usize = 64;
+/// Bytes of the orchestrator's answer. It holds one thread's id.
+pub const ORCHESTRATOR_ANSWER_BYTES_MAX: usize = 4 * 1024;
+/// How long the orchestrator's answer is believed that it knows no such run: a publisher that tries again
+/// and again is no storm on it, and a run that it has just learnt of is found soon.
+pub const ORCHESTRATOR_UNKNOWN_TTL: Duration = Duration::from_secs(3);
+/// Answers of the orchestrator that are kept for so long.
+pub const ORCHESTRATOR_ANSWERS_KEPT_MAX: usize = 4_096;
+/// An orchestrator that nobody has asked for so long is asked, so that its health is known.
+pub const ORCHESTRATOR_PROBE_EVERY: Duration = Duration::from_secs(15);
+/// Questions without an answer, one after the other, after which the orchestrator is left alone.
+pub const BREAKER_FAILURES_MAX: u32 = 5;
+/// How long it is left alone at first; doubled each time that it still does not answer.
+pub const BREAKER_OPEN_MIN: Duration = Duration::from_secs(1);
+/// How long it is left alone at most.
+pub const BREAKER_OPEN_MAX: Duration = Duration::from_secs(30);
 
 // A client -------------------------------------------------------------------------------------
 

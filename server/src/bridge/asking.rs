@@ -137,10 +137,7 @@ impl Bridge {
                 format!("a reason has at most {NAME_BYTES_MAX} bytes"),
             ));
         }
-        let thread = self.thread_of(run, grant).map_err(|error| match error.code {
-            ErrorCode::ThreadNotFound | ErrorCode::RunUnresolved => WireError::run_not_found(run),
-            _ => error,
-        })?;
+        let thread = self.registered_thread_of(run, grant)?;
         let Some(record) = self.log.recall(run)? else { return Err(WireError::run_not_found(run)) };
         let end = self.end(
             &thread.thread,
@@ -203,7 +200,7 @@ impl Bridge {
             ));
         }
         for run in runs {
-            let Ok(thread) = self.thread_of(run, grant) else { continue };
+            let Ok(thread) = self.registered_thread_of(run, grant) else { continue };
             let Some(record) = self.log.recall(run)? else { continue };
             let held = self.runs.of(&thread.thread);
             let mut held = held.lock().await;

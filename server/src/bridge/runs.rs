@@ -110,6 +110,22 @@ impl ThreadRuns {
         Ok(remembered)
     }
 
+    /// Sees that the registry knows a run whose thread was found elsewhere, so that it is not looked for
+    /// again. Not awaited: if it is lost, it is found again.
+    pub(super) async fn remember(
+        &mut self,
+        log: &dyn Log,
+        thread: &ThreadId,
+        run: &RunId,
+    ) -> Result<(), WireError> {
+        let known = self.known(log, thread, run).await?;
+        if !known.is_remembered {
+            known.is_remembered = true;
+            drop(log.remember(known.record.clone()));
+        }
+        Ok(())
+    }
+
     /// The run's end is queued: it is live no longer. Called after that, so that the registry never
     /// takes a run for over whose end was lost. Not awaited: if it is lost itself, the log tells.
     pub(super) fn ended(&mut self, log: &dyn Log, run: &RunId) {
@@ -153,6 +169,7 @@ impl Known {
             agent,
             connected: asked,
             live: true,
+            active_at: now::unix_ms(),
         };
         Ok(Self { state: RunState::New, record, is_remembered: false })
     }

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use rethread_shared::{
-    Epoch, EventId,
+    Epoch, EventId, RunId,
     frame::{Outcome, Send},
 };
 use tokio::sync::mpsc;

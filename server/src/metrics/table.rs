@@ -119,6 +119,11 @@ table! {
     /// From taking up a publish to having it durable: what its publisher waits for.
     PUBLISH_DURATION_SECONDS = "rethread_publish_duration_seconds", Histogram(TIMES), Seconds, [];
 
+    // Resolving.
+
+    /// How often each step of the search for a run's thread went how; `refusal` where none knew it.
+    RESOLUTIONS = "rethread_resolutions_total", Counter, Count, ["step", "outcome"];
+
     // The log.
 
     /// Events in one group commit.

@@ -4,6 +4,7 @@
 
 mod health;
 mod me;
+mod resolve;
 
 use std::sync::Arc;
 
@@ -30,6 +31,7 @@ pub(super) fn router(app: &Arc<App>) -> Router<Arc<App>> {
     Router::new()
         .merge(health::router())
         .merge(me::router())
+        .merge(resolve::router())
         .route_layer(middleware::from_fn_with_state(app.clone(), operators_only))
 }
 

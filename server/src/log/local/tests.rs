@@ -78,6 +78,7 @@ async fn calls_keep_their_order_and_a_remembered_run_is_there() {
         agent: None,
         connected: true,
         live: true,
+        active_at: 0,
     };
     let remembered = log.remember(run.clone());
     let one = log.append(&thread, events(0..1));
