@@ -31,13 +31,19 @@ pub(crate) use setting::settings;
 
 use std::path::PathBuf;
 
-use crate::{bridge::resolve::orchestrator::settings::OrchestratorSettings, metrics};
+use crate::{
+    bridge::resolve::orchestrator::settings::OrchestratorSettings, guard, listener::tls, metrics,
+};
 
 setting::groups! {
     /// The settings of one server.
     pub struct Config {
         /// The listener and its connections.
         http: Http,
+        /// TLS.
+        tls: tls::Settings,
+        /// What one user and one address may take.
+        limits: guard::Limits,
         /// Who may do what.
         auth: Auth,
         /// The durable log.

@@ -11,7 +11,7 @@ use std::{
 use rethread_shared::limits::CONNECTIONS_MAX;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::bridge::desk::ConnectionId;
+use crate::{bridge::desk::ConnectionId, guard::Seat};
 
 /// Every open socket and stream of a server.
 #[derive(Debug, Default)]
@@ -28,6 +28,17 @@ pub struct Place {
     /// Its name in this process.
     pub id: ConnectionId,
     open: Arc<AtomicUsize>,
+    /// Its place among the connections of its address, where those are counted by requests.
+    seat: Option<Seat>,
+}
+
+impl Place {
+    /// Keeps an address's seat for as long.
+    #[must_use]
+    pub fn with(mut self, seat: Option<Seat>) -> Self {
+        self.seat = seat;
+        self
+    }
 }
 
 impl Drop for Place {
@@ -43,6 +54,7 @@ impl Connections {
         let place = Place {
             id: ConnectionId(self.next.fetch_add(1, Ordering::Relaxed) + 1),
             open: self.open.clone(),
+            seat: None,
         };
         // Counted before it is compared, and given back by the drop when it is too many.
         let before = self.open.fetch_add(1, Ordering::Relaxed);

@@ -12,7 +12,9 @@ mod body;
 mod io;
 pub mod tls;
 
-use std::{convert::Infallible, error::Error, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible, error::Error, net::SocketAddr, pin::pin, sync::Arc, time::Duration,
+};
 
 use bytes::Bytes;
 use hyper::{
@@ -23,7 +25,8 @@ use hyper::{
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rethread_shared::limits::{
-    ACCEPT_PAUSE_MAX, ACCEPT_PAUSE_MIN, REQUEST_HEADERS_MAX, REQUEST_HEAD_BYTES_MAX,
+    ACCEPT_PAUSE_MAX, ACCEPT_PAUSE_MIN, REQUEST_HEAD_BYTES_MAX, REQUEST_HEADERS_MAX,
+    UNSENT_BYTES_MAX,
 };
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -33,7 +36,7 @@ use crate::{
     config::Http,
     guard::{Guard, Peer},
 };
-pub use body::Timed;
+pub use body::{Late, Timed};
 use io::Io;
 use tls::Tls;
 
@@ -75,8 +78,7 @@ impl Listener {
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
         let Self { tcp, tls, http, guard } = self;
-        let serving =
-            Arc::new(Serving { service, tls, http, guard, stopping: stopping.clone() });
+        let serving = Arc::new(Serving { service, tls, http, guard, stopping: stopping.clone() });
         let tasks = TaskTracker::new();
         let mut pause = Duration::ZERO;
         while let Some(accepted) = stopping.run_until_cancelled(tcp.accept()).await {
@@ -116,10 +118,7 @@ where
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
     async fn connection(self: Arc<Self>, stream: TcpStream, address: SocketAddr) {
-        // Without it a small frame waits for the answer to the one before.
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "TCP_NODELAY");
-        }
+        prepare(&stream);
         let Some(peer) = self.guard.accept(address.ip()) else {
             tracing::debug!(%address, "closed at once: far more connections than its address may have");
             return;
@@ -177,6 +176,17 @@ where
         if let Err(error) = ended {
             tracing::debug!(?peer, %error, "a connection broke");
         }
+    }
+}
+
+fn prepare(stream: &TcpStream) {
+    // Without it a small frame waits for the answer to the one before.
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "TCP_NODELAY");
+    }
+    #[cfg(target_os = "linux")]
+    if let Err(error) = socket2::SockRef::from(stream).set_tcp_notsent_lowat(UNSENT_BYTES_MAX) {
+        tracing::debug!(%error, "TCP_NOTSENT_LOWAT");
     }
 }
 

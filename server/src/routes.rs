@@ -16,14 +16,15 @@ use std::sync::Arc;
 
 use axum::{
     Router,
+    extract::{Request, State},
+    middleware::{self, Next},
+    response::Response,
     routing::{get, post},
-    serve::ListenerExt,
 };
 use rethread_shared::{ErrorCode, WireError, frame::SOCKET_PATH, limits::HTTP_BODY_BYTES_MAX};
+use tower_http::compression::CompressionLayer;
 
-use tokio::net::TcpListener;
-
-use crate::{server::Server, socket::Shared};
+use crate::{guard::Peer, server::Server, socket::Shared};
 use problem::Problem;
 
 /// Threads: make one, list them.
@@ -78,12 +79,13 @@ pub fn router(server: &Server) -> Router {
 
 /// The routes of a server of its own: the endpoints and the chat page. With `dev`, tokens are handed
 /// out to whoever asks.
-fn with_page(shared: Shared, dev: bool) -> Router {
+pub(crate) fn with_page(shared: Shared, dev: bool) -> Router {
     let mut router = endpoints();
     if dev {
         router = router.route(DEV_TOKEN, get(token::dev));
     }
-    finish(router.fallback(page::serve), shared)
+    // Never events as they happen: a compressor would hold them back. Its defaults leave them out.
+    finish(router.fallback(page::serve), shared).layer(CompressionLayer::new())
 }
 
 fn endpoints() -> Router<Arc<App>> {
@@ -103,27 +105,23 @@ fn finish(router: Router<Arc<App>>, shared: Shared) -> Router {
     router
         .nest(admin::ADMIN, admin::router(&app))
         .method_not_allowed_fallback(not_allowed)
+        .layer(middleware::from_fn_with_state(app.clone(), guarded))
         .layer(axum::extract::DefaultBodyLimit::max(HTTP_BODY_BYTES_MAX))
         .with_state(app)
 }
 
-/// Answers requests on `listener` until `shutdown` completes, and then those that are under way.
-///
-/// # Errors
-/// When the listener breaks.
-pub async fn serve(
-    listener: TcpListener,
-    shared: Shared,
-    dev: bool,
-    shutdown: impl Future<Output = ()> + Send + 'static,
-) -> std::io::Result<()> {
-    let listener = listener.tap_io(|stream| {
-        // Without it a small frame waits for the answer to the one before.
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "TCP_NODELAY");
-        }
-    });
-    axum::serve(listener, with_page(shared, dev)).with_graceful_shutdown(shutdown).await
+/// Lets a request pass that its address may make, and notes whose it is. What came to another
+/// program's listener has no peer here, and is that program's to limit.
+async fn guarded(
+    State(app): State<Arc<App>>,
+    mut request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
+    if let Some(peer) = request.extensions().get::<Peer>() {
+        let client = app.shared.guard.request(*peer, request.headers())?;
+        request.extensions_mut().insert(client);
+    }
+    Ok(next.run(request).await)
 }
 
 async fn nothing(uri: axum::http::Uri) -> Problem {

@@ -7,22 +7,35 @@ mod requests;
 
 use std::{sync::Arc, time::Duration};
 
-use axum::extract::ws::{CloseFrame, Message, WebSocket};
 use futures_util::{SinkExt, StreamExt};
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
 use rethread_shared::{
     CloseCode, ErrorCode, WireError,
     frame::{Goodbye, ServerFrame},
     limits::{
         BAD_FRAMES_MAX, CLOCK_LEEWAY, CLOSE_DEADLINE, GOODBYE_SPREAD, HEARTBEATS_MISSED_MAX,
-        HELLO_DEADLINE, NOTES_WAITING_MAX, WRITE_STALL,
+        HELLO_DEADLINE, NOTES_WAITING_MAX,
     },
 };
-use tokio::{sync::mpsc, time::Instant};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    sync::mpsc,
+    time::Instant,
+};
+use tokio_tungstenite::{
+    WebSocketStream,
+    tungstenite::{
+        self, Message, Utf8Bytes,
+        protocol::{CloseFrame, frame::coding::CloseCode as Standard},
+    },
+};
 
 use crate::{
     auth::{Grant, Keys},
     bridge::{Bridge, desk::Note},
     connections::{Connections, Place},
+    guard::Guard,
     health::Health,
     now,
 };
@@ -43,6 +56,8 @@ pub struct Shared {
     pub health: Arc<Health>,
     /// See [`rethread_shared::limits::HEARTBEAT`].
     pub heartbeat: Duration,
+    /// What one user and one address may take.
+    pub guard: Arc<Guard>,
     /// Who may read the metrics.
     pub metrics: crate::metrics::Settings,
 }
@@ -51,7 +66,7 @@ pub struct Shared {
 struct Socket {
     shared: Shared,
     place: Place,
-    ws: WebSocket,
+    ws: WebSocketStream<TokioIo<Upgraded>>,
     /// What the client may do; `None` until its `hello`.
     grant: Option<Arc<Grant>>,
     deliveries: Deliveries,
@@ -70,12 +85,35 @@ enum End {
     Gone,
     /// The server closes it.
     Close(CloseCode),
+    /// What came is no WebSocket message that can be read; nothing after it can be either.
+    Unreadable(Standard, &'static str),
     /// The server stops; the client is to come back.
     Goodbye,
+    /// The user opens connections too fast; the client is to come back after so many milliseconds.
+    TooFast(u64),
+}
+
+impl From<tungstenite::Error> for End {
+    fn from(error: tungstenite::Error) -> Self {
+        match error {
+            tungstenite::Error::Capacity(_) => Self::Unreadable(Standard::Size, "frame_too_large"),
+            tungstenite::Error::Utf8(_) => Self::Unreadable(Standard::Invalid, "not_utf8"),
+            tungstenite::Error::Protocol(
+                tungstenite::error::ProtocolError::ResetWithoutClosingHandshake,
+            ) => Self::Gone,
+            tungstenite::Error::Protocol(_) => {
+                Self::Unreadable(Standard::Protocol, "not_websocket")
+            }
+            tungstenite::Error::Io(error) if error.kind() == std::io::ErrorKind::TimedOut => {
+                Self::Close(CloseCode::SlowReader)
+            }
+            _ => Self::Gone,
+        }
+    }
 }
 
 /// Serves one client until it leaves or has to.
-pub async fn serve(ws: WebSocket, place: Place, shared: Shared) {
+pub(crate) async fn serve(ws: WebSocketStream<TokioIo<Upgraded>>, place: Place, shared: Shared) {
     let now = Instant::now();
     let id = place.id;
     let mut socket = Socket {
@@ -115,7 +153,8 @@ impl Socket {
                 }
                 message = self.ws.next() => match message {
                     Some(Ok(message)) => self.receive(message).await,
-                    Some(Err(_)) | None => Err(End::Gone),
+                    Some(Err(error)) => Err(error.into()),
+                    None => Err(End::Gone),
                 },
                 answer = self.answers.next(), if !self.answers.is_empty() => self.write(answer).await,
                 Some(note) = self.notes.1.recv() => {
@@ -179,7 +218,7 @@ impl Socket {
                 "a binary frame came; this protocol is JSON in text frames",
             ))),
             Message::Close(_) => return Err(End::Gone),
-            Message::Ping(_) | Message::Pong(_) => return Ok(()),
+            Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => return Ok(()),
         };
         let refusal = match outcome {
             Ok(()) => {
@@ -188,11 +227,14 @@ impl Socket {
             }
             Err(refusal) => refusal,
         };
-        let code = refusal.error.code.clone();
+        let (code, retry_after_ms) = (refusal.error.code.clone(), refusal.error.retry_after_ms);
         self.write(answers::text(&ServerFrame::Error(refusal))).await?;
         match code {
             ErrorCode::Unauthorized => return Err(End::Close(CloseCode::Unauthorized)),
             ErrorCode::TokenExpired => return Err(End::Close(CloseCode::TokenExpired)),
+            ErrorCode::SlowDown if self.grant.is_none() => {
+                return Err(End::TooFast(retry_after_ms.unwrap_or(1_000)));
+            }
             ErrorCode::BadFrame
             | ErrorCode::UnknownOp
             | ErrorCode::FrameTooLarge
@@ -214,7 +256,7 @@ impl Socket {
 
     async fn buffer(&mut self, message: Message) -> Result<(), End> {
         // Waits only when the buffer has overflowed into the socket and that is full.
-        in_time(self.ws.feed(message)).await?;
+        self.ws.feed(message).await?;
         self.sent = Instant::now();
         Ok(())
     }
@@ -229,45 +271,52 @@ impl Socket {
         if !frames.is_empty() {
             self.sent = Instant::now();
         }
-        let ws = &mut self.ws;
-        let writing = async {
-            for frame in frames {
-                ws.feed(frame).await?;
-            }
-            ws.flush().await
-        };
-        in_time(writing).await
+        for frame in frames {
+            self.ws.feed(frame).await?;
+        }
+        Ok(self.ws.flush().await?)
+    }
+
+    async fn say_goodbye(
+        &mut self,
+        reason: &'static str,
+        retry_after_ms: u64,
+    ) -> (Standard, &'static str) {
+        let goodbye = Goodbye { reason: reason.into(), retry_after_ms };
+        let _ = self.write(answers::text(&answers::Frame::Goodbye(goodbye))).await;
+        (CloseCode::GoingAway.number().into(), CloseCode::GoingAway.reason())
     }
 
     async fn leave(&mut self, end: End) {
-        let code = match end {
+        let is_unreadable = matches!(end, End::Unreadable(..));
+        let (code, reason) = match end {
             End::Gone => return,
-            End::Close(code) => code,
+            End::Close(code) => (code.number().into(), code.reason()),
+            End::Unreadable(code, reason) => (code, reason),
             End::Goodbye => {
                 let spread = GOODBYE_SPREAD.as_millis() as u64;
                 let retry_after_ms = u64::from_be_bytes(now::random()) % spread.max(1);
-                let goodbye = Goodbye { reason: "shutdown".into(), retry_after_ms };
-                let _ = self.write(answers::text(&answers::Frame::Goodbye(goodbye))).await;
-                CloseCode::GoingAway
+                self.say_goodbye("shutdown", retry_after_ms).await
             }
+            End::TooFast(retry_after_ms) => self.say_goodbye("slow_down", retry_after_ms).await,
         };
-        let close = CloseFrame { code: code.number(), reason: code.reason().into() };
+        let close = CloseFrame { code, reason: Utf8Bytes::from_static(reason) };
         // The client may be beyond reach; it learns of the end by itself then.
         let closing = async {
-            if self.ws.send(Message::Close(Some(close))).await.is_ok() {
-                while let Some(Ok(_)) = self.ws.next().await {}
+            if self.ws.send(Message::Close(Some(close))).await.is_err() {
+                return;
+            }
+            while let Some(Ok(_)) = self.ws.next().await {}
+            if is_unreadable {
+                // What the client still writes is taken, or the system would answer with a reset, in
+                // which the close frame is lost.
+                let stream = self.ws.get_mut();
+                let _ = stream.shutdown().await;
+                let mut dropped = [0; 1024];
+                while let Ok(1..) = stream.read(&mut dropped).await {}
             }
         };
         let _ = tokio::time::timeout(CLOSE_DEADLINE, closing).await;
-    }
-}
-
-/// Ends the connection of a reader that does not take what is written.
-async fn in_time(writing: impl Future<Output = Result<(), axum::Error>>) -> Result<(), End> {
-    match tokio::time::timeout(WRITE_STALL, writing).await {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(_)) => Err(End::Gone),
-        Err(_) => Err(End::Close(CloseCode::SlowReader)),
     }
 }
 

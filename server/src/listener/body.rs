@@ -8,6 +8,28 @@ use std::{
 use hyper::body::{Body, Frame, SizeHint};
 use tokio::time::Sleep;
 
+/// A request's body did not come in time.
+#[derive(Debug, thiserror::Error)]
+#[error("it took longer than {limit:?}")]
+pub struct Late {
+    limit: Duration,
+}
+
+impl Late {
+    /// True when this is what is behind an error.
+    #[must_use]
+    pub fn is_behind(error: &(dyn Error + 'static)) -> bool {
+        let mut cause = Some(error);
+        while let Some(error) = cause {
+            if error.is::<Self>() {
+                return true;
+            }
+            cause = error.source();
+        }
+        false
+    }
+}
+
 /// A request's body that must have come whole within a time, counted from when it is first asked for.
 #[derive(Debug)]
 pub struct Timed<B> {
@@ -41,10 +63,7 @@ where
         let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
         match timer.as_mut().poll(context) {
             Poll::Pending => Poll::Pending,
-            Poll::Ready(()) => {
-                let late = format!("it took longer than {} s", limit.as_secs_f32());
-                Poll::Ready(Some(Err(late.into())))
-            }
+            Poll::Ready(()) => Poll::Ready(Some(Err(Late { limit }.into()))),
         }
     }
 

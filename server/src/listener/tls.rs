@@ -14,7 +14,10 @@ use rustls::{
     crypto::ring,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
 };
-use tokio::{net::TcpStream, sync::Notify};
+use tokio::{
+    net::TcpStream,
+    signal::unix::{SignalKind, signal},
+};
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 use crate::config::{Span, settings};
@@ -37,7 +40,6 @@ pub struct Tls {
     files: Files,
     every: Duration,
     current: ArcSwap<ServerConfig>,
-    asked: Notify,
 }
 
 #[derive(Debug)]
@@ -65,24 +67,23 @@ impl Tls {
         };
         let current = ArcSwap::from(files.read()?);
         let every = settings.check_every.get();
-        Ok(Some(Arc::new(Self { files, every, current, asked: Notify::new() })))
+        Ok(Some(Arc::new(Self { files, every, current })))
     }
 
     pub(super) async fn accept(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
         TlsAcceptor::from(self.current.load_full()).accept(stream).await
     }
 
-    /// Has the files read again now.
-    pub fn reload(&self) {
-        self.asked.notify_one();
-    }
-
     /// Takes up new files as they come, for ever. Files that cannot be used are reported, and what was
     /// in use stays so.
-    pub async fn watch(&self) {
+    ///
+    /// # Errors
+    /// When SIGHUP cannot be listened for.
+    pub async fn watch(&self) -> io::Result<()> {
+        let mut hangup = signal(SignalKind::hangup())?;
         let mut seen = self.files.stamp();
         loop {
-            let asked = tokio::time::timeout(self.every, self.asked.notified()).await.is_ok();
+            let asked = tokio::time::timeout(self.every, hangup.recv()).await.is_ok();
             let stamp = self.files.stamp();
             if !asked && stamp == seen {
                 continue;
@@ -95,7 +96,8 @@ impl Tls {
                     tracing::info!(file = %self.files.certificate.display(), "the certificate was read anew");
                 }
                 Err(error) => {
-                    metrics::counter!(crate::metrics::TLS_RELOADS, "outcome" => "failed").increment(1);
+                    metrics::counter!(crate::metrics::TLS_RELOADS, "outcome" => "failed")
+                        .increment(1);
                     tracing::error!(
                         error = format!("{error:#}"),
                         "the new certificate cannot be used; the one before stays in use"
@@ -109,19 +111,23 @@ impl Tls {
 impl Files {
     fn read(&self) -> anyhow::Result<Arc<ServerConfig>> {
         let (file, key) = (&self.certificate, &self.key);
-        let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(file)
-            .and_then(Iterator::collect)
-            .with_context(|| format!("tls.certificate, {}: expected certificates in PEM", file.display()))?;
+        let chain: Vec<CertificateDer<'static>> =
+            CertificateDer::pem_file_iter(file).and_then(Iterator::collect).with_context(|| {
+                format!("tls.certificate, {}: expected certificates in PEM", file.display())
+            })?;
         if chain.is_empty() {
             bail!("tls.certificate, {}: expected certificates in PEM, found none", file.display());
         }
-        let private = PrivateKeyDer::from_pem_file(key)
-            .with_context(|| format!("tls.key, {}: expected a private key in PEM", key.display()))?;
+        let private = PrivateKeyDer::from_pem_file(key).with_context(|| {
+            format!("tls.key, {}: expected a private key in PEM", key.display())
+        })?;
         let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()?
             .with_no_client_auth()
             .with_single_cert(chain, private)
-            .with_context(|| format!("{} and {} do not go together", file.display(), key.display()))?;
+            .with_context(|| {
+                format!("{} and {} do not go together", file.display(), key.display())
+            })?;
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(Arc::new(config))
     }

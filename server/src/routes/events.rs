@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use axum::{
     Json,
-    extract::State,
+    extract::{Extension, State},
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -24,6 +24,7 @@ use super::{
 use crate::{
     auth::Scope,
     bridge::publish::Publisher,
+    guard::Client,
     log::{PageLimit, frame},
     socket::wrong_number,
 };
@@ -43,13 +44,14 @@ pub(super) async fn publish(
     grant.require(Scope::Publish)?;
     let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let is_lines = kind.is_some_and(|kind| kind.contains("ndjson"));
-    let bridge = app.shared.bridge.clone();
+    let (bridge, guard) = (app.shared.bridge.clone(), app.shared.guard.clone());
     // A task of its own: it is carried to its end also when the client does not wait for it.
     let published = tokio::spawn(async move {
         let (events, is_single) = split(&body.0, is_lines)?;
         if events.is_empty() || events.len() > PUBLISH_EVENTS_MAX {
             return Err(wrong_number(events.len()));
         }
+        guard.publish(&grant, events.len())?;
         let by = Publisher { grant: &grant, connection: None };
         Ok((bridge.publish(by, &events).await.await, is_single))
     });
@@ -101,6 +103,7 @@ pub(super) async fn read(
     Authorized(grant): Authorized,
     ThreadPath(thread): ThreadPath,
     Params(page): Params<Page>,
+    client: Option<Extension<Client>>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     grant.require(Scope::Subscribe)?;
@@ -109,7 +112,9 @@ pub(super) async fn read(
     if accepts.is_some_and(|accepts| accepts.contains("text/event-stream")) {
         let last = headers.get("last-event-id").and_then(|value| value.to_str().ok());
         let after = last.filter(|last| !last.is_empty()).or(page.after.as_deref());
-        return Ok(stream::open(&app.shared, &grant, &thread, start(after, info.epoch)?)?);
+        let client = client.map(|Extension(client)| client);
+        let start = start(after, info.epoch)?;
+        return Ok(stream::open(&app.shared, &grant, &thread, start, client)?);
     }
     let after = match start(page.after.as_deref(), info.epoch)? {
         rethread_shared::frame::Start::Beginning => 0,

@@ -18,6 +18,7 @@ use crate::{
     auth::Grant,
     connections::Place,
     feed::Feed,
+    guard::Client,
     log::{Log, frame::Frame, tail::Wake},
     now,
     socket::Shared,
@@ -50,11 +51,15 @@ pub(super) fn open(
     grant: &Grant,
     thread: &ThreadId,
     start: Start,
+    client: Option<Client>,
 ) -> Result<Response, WireError> {
+    shared.guard.connect(grant)?;
+    let seat = shared.guard.enter(client)?;
     let place = shared.connections.enter().ok_or_else(|| {
         WireError::new(ErrorCode::SlowDown, "the server has as many connections as it may")
             .with_retry_after_ms(5_000)
     })?;
+    let place = place.with(seat);
     let log = shared.bridge.log().clone();
     let more = Arc::new(More::default());
     let (feed, opening) = Feed::open(&*log, thread, start, more.clone())?;

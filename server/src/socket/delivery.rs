@@ -5,7 +5,6 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use axum::extract::ws::{Message, Utf8Bytes};
 use parking_lot::Mutex;
 use rethread_shared::{
     ErrorCode, ThreadId, WireError,
@@ -13,6 +12,7 @@ use rethread_shared::{
     limits::{SUBSCRIPTIONS_MAX, WRITE_BYTES_MAX},
 };
 use tokio::sync::Notify;
+use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 
 use super::answers;
 use crate::{

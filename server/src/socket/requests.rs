@@ -14,7 +14,7 @@ use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
 
 use super::{
-    End, Socket,
+    Socket,
     answers::{Frame, error, not_subscribed, refused, text},
 };
 use crate::{
@@ -96,6 +96,7 @@ impl Socket {
             }
             Some(_) => bridge.regranted(id, &grant),
             None => {
+                self.shared.guard.connect(&grant).map_err(error)?;
                 bridge.connected(id, self.notes.0.clone(), &grant);
                 let client = hello.client.as_deref().unwrap_or("unnamed");
                 tracing::debug!(connection = id.0, user = %grant.user(), client, "hello");
@@ -149,6 +150,7 @@ impl Socket {
         if events.is_empty() || events.len() > PUBLISH_EVENTS_MAX {
             return Err(refused(req, wrong_number(events.len())));
         }
+        self.shared.guard.publish(grant, events.len()).map_err(|error| refused(req, error))?;
         let by = Publisher { grant, connection: Some(self.place.id) };
         let events: Vec<&str> = events.iter().map(|event| event.get()).collect();
         let outcomes = self.shared.bridge.publish(by, &events).await;
@@ -161,6 +163,7 @@ impl Socket {
     async fn send(&mut self, ask: frame::Send, grant: &Grant) -> Result<(), WireErrorFrame> {
         let req = ask.req;
         self.require_room(req)?;
+        self.shared.guard.send(grant).map_err(|error| refused(req, error))?;
         let sent = self.shared.bridge.send(ask, grant).await;
         let sent = sent.map_err(|error| refused(req, error))?;
         self.answers.push(async move {
@@ -197,10 +200,9 @@ impl Socket {
     }
 
     async fn answer(&mut self, frame: &Frame) -> Result<(), WireErrorFrame> {
-        match self.write(text(frame)).await {
-            // The loop finds out with its next write.
-            Ok(()) | Err(End::Gone | End::Close(_) | End::Goodbye) => Ok(()),
-        }
+        // The loop finds out with its next write.
+        let _ = self.write(text(frame)).await;
+        Ok(())
     }
 }
 
