@@ -4,15 +4,19 @@
 //! are told), `terminal` (text, colours, tables), `progress`, `lines`, `runtime`, `duration`,
 //! `secret`.
 
+mod check;
 mod completions;
 mod config;
 mod duration;
 mod exit;
+mod export;
 mod health;
+mod import;
 mod lines;
 mod progress;
 mod publish;
 mod remote;
+mod resolve;
 mod restored;
 mod runtime;
 mod secret;
@@ -57,6 +61,14 @@ enum Command {
     Threads(threads::Threads),
     /// Say how the server is, part by part.
     Health(health::Ask),
+    /// Show how a run's thread is found, step by step.
+    Resolve(resolve::Resolve),
+    /// Verify a data folder: every law, on disk.
+    Check(check::Check),
+    /// Write a log as lines of JSON.
+    Export(export::Arguments),
+    /// Put an export into a data folder.
+    Import(import::Arguments),
     /// Say that a data folder was put back from a backup: every thread begins a new epoch.
     ///
     /// Clients may have seen events that the backup does not have. With a new epoch they are told to
@@ -79,6 +91,10 @@ fn main() -> ExitCode {
         Command::Send(args) => send::run(&args),
         Command::Threads(args) => threads::run(&args),
         Command::Health(args) => health::run(&args),
+        Command::Resolve(args) => resolve::run(&args),
+        Command::Export(args) => export::run(&args),
+        Command::Import(args) => import::run(&args),
+        Command::Check(args) => check::run(&args),
         Command::Restored(args) => restored::run(&args).map(|()| Exit::Done),
         Command::Completions(args) => completions::completions(&args),
         Command::Man(args) => completions::man(&args),

@@ -142,6 +142,10 @@ impl Remote {
 }
 
 impl Http {
+    pub(crate) fn url(&self) -> &Url {
+        &self.url
+    }
+
     /// Asks whether a server is there at all.
     pub(crate) async fn alive(&self) -> anyhow::Result<()> {
         let sent = self.client.get(self.at("/healthz")?).send().await;

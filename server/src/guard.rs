@@ -86,8 +86,12 @@ pub struct Peer {
 /// The address that a request came from, be it through proxies.
 #[derive(Clone, Copy, Debug)]
 pub struct Client {
-    address: IpAddr,
+    /// The address.
+    pub address: IpAddr,
+    /// A proxy said so.
     is_forwarded: bool,
+    /// It has more connections than it may.
+    is_over: bool,
 }
 
 /// A place among an address's connections; given back when dropped.
@@ -148,12 +152,12 @@ impl Guard {
     /// beyond that, which are closed without a word.
     #[must_use]
     pub fn accept(&self, address: IpAddr) -> Option<(Peer, Option<Seat>)> {
-        let address = address::counted(address);
-        let max = self.address_connections;
-        if max == 0 || address::is_near(address) || self.is_proxy(address) {
+        let address = address.to_canonical();
+        let (max, counted) = (self.address_connections, address::counted(address));
+        if max == 0 || address::is_near(counted) || self.is_proxy(address) {
             return Some((Peer { address, is_over: false }, None));
         }
-        let (seat, count) = self.sit(address);
+        let (seat, count) = self.sit(counted);
         if count > max {
             self.count(Limited::Connections);
         }
@@ -161,25 +165,36 @@ impl Guard {
         (count <= max.saturating_mul(2)).then_some((Peer { address, is_over }, Some(seat)))
     }
 
-    /// Lets a request pass, and says whose it is.
-    ///
-    /// # Errors
-    /// `slow_down`.
-    pub fn request(&self, peer: Peer, headers: &HeaderMap) -> Result<Client, WireError> {
-        if peer.is_over {
-            return Err(self.too_many_connections());
-        }
+    /// Whose a request is.
+    #[must_use]
+    pub fn client(&self, peer: Peer, headers: &HeaderMap) -> Client {
         let forwarded = match self.is_proxy(peer.address) {
             true => address::forwarded(headers, |address| self.is_proxy(address)),
             false => None,
         };
-        let address = forwarded.map_or(peer.address, address::counted);
-        if !address::is_near(address) {
-            self.check(Limited::Requests, &self.address_requests, &address, 1, || {
-                "requests come too fast from this address".to_owned()
-            })?;
+        Client {
+            address: forwarded.unwrap_or(peer.address),
+            is_forwarded: forwarded.is_some(),
+            is_over: peer.is_over,
         }
-        Ok(Client { address, is_forwarded: forwarded.is_some() })
+    }
+
+    /// Lets a request pass.
+    ///
+    /// # Errors
+    /// `slow_down`.
+    pub fn admit(&self, client: Option<Client>) -> Result<(), WireError> {
+        let Some(client) = client else { return Ok(()) };
+        if client.is_over {
+            return Err(self.too_many_connections());
+        }
+        let address = address::counted(client.address);
+        if address::is_near(address) {
+            return Ok(());
+        }
+        self.check(Limited::Requests, &self.address_requests, &address, 1, || {
+            "requests come too fast from this address".to_owned()
+        })
     }
 
     /// A place for a socket or a stream of this client. Only what came through a proxy needs one: else
@@ -189,10 +204,11 @@ impl Guard {
     /// `slow_down`.
     pub fn enter(&self, client: Option<Client>) -> Result<Option<Seat>, WireError> {
         let Some(client) = client.filter(|client| client.is_forwarded) else { return Ok(None) };
-        if self.address_connections == 0 || address::is_near(client.address) {
+        let address = address::counted(client.address);
+        if self.address_connections == 0 || address::is_near(address) {
             return Ok(None);
         }
-        let (seat, count) = self.sit(client.address);
+        let (seat, count) = self.sit(address);
         if count > self.address_connections {
             self.count(Limited::Connections);
             return Err(self.too_many_connections());

@@ -11,8 +11,10 @@
 #![deny(missing_docs)]
 #![forbid(unsafe_code)]
 
+pub mod archive;
 pub mod auth;
 pub mod bridge;
+pub mod check;
 pub mod config;
 pub mod connections;
 pub mod feed;
@@ -22,11 +24,14 @@ pub mod listener;
 pub mod log;
 pub mod metrics;
 mod now;
+pub mod refusals;
+pub mod request;
 pub mod routes;
+mod schema;
 pub mod server;
 pub mod socket;
 pub mod trusted;
 
-pub use routes::router;
+pub use routes::{openapi, router};
 pub use server::Server;
 pub use trusted::Trusted;

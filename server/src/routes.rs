@@ -5,8 +5,10 @@ mod body;
 mod events;
 mod health;
 mod metrics;
+mod openapi;
 mod page;
 mod problem;
+mod request;
 mod stream;
 mod threads;
 mod token;
@@ -14,17 +16,15 @@ mod ws;
 
 use std::sync::Arc;
 
-use axum::{
-    Router,
-    extract::{Request, State},
-    middleware::{self, Next},
-    response::Response,
-    routing::{get, post},
-};
-use rethread_shared::{ErrorCode, WireError, frame::SOCKET_PATH, limits::HTTP_BODY_BYTES_MAX};
+use axum::Router;
+use rethread_shared::{ErrorCode, WireError, limits::HTTP_BODY_BYTES_MAX};
 use tower_http::compression::CompressionLayer;
+use utoipa::openapi::OpenApi;
+use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::{guard::Peer, server::Server, socket::Shared};
+pub use openapi::openapi;
+
+use crate::{server::Server, socket::Shared};
 use problem::Problem;
 
 /// Threads: make one, list them.
@@ -74,7 +74,8 @@ pub(crate) struct App {
 /// # }
 /// ```
 pub fn router(server: &Server) -> Router {
-    finish(endpoints().fallback(nothing), server.shared.clone())
+    let app = App { shared: server.shared.clone() };
+    finish(endpoints().fallback(nothing), app)
 }
 
 /// The routes of a server of its own: the endpoints and the chat page. With `dev`, tokens are handed
@@ -82,46 +83,39 @@ pub fn router(server: &Server) -> Router {
 pub(crate) fn with_page(shared: Shared, dev: bool) -> Router {
     let mut router = endpoints();
     if dev {
-        router = router.route(DEV_TOKEN, get(token::dev));
+        router = router.routes(routes!(token::dev));
     }
     // Never events as they happen: a compressor would hold them back. Its defaults leave them out.
-    finish(router.fallback(page::serve), shared).layer(CompressionLayer::new())
+    finish(router.fallback(page::serve), App { shared }).layer(CompressionLayer::new())
 }
 
-fn endpoints() -> Router<Arc<App>> {
-    Router::new()
-        .route(SOCKET_PATH, get(ws::upgrade))
-        .route(THREADS, post(threads::create).get(threads::list))
-        .route(RUNS, post(threads::mint_run))
-        .route(THREAD_EVENTS, get(events::read))
-        .route(EVENTS, post(events::publish))
-        .route(HEALTHZ, get(health::alive))
-        .route(READYZ, get(health::ready))
-        .route(METRICS, get(metrics::text))
+/// Every endpoint, each with its description: a handler that has none cannot be added.
+fn endpoints() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new()
+        .routes(routes!(ws::upgrade))
+        .routes(routes!(threads::create, threads::list))
+        .routes(routes!(threads::mint_run))
+        .routes(routes!(events::read))
+        .routes(routes!(events::publish))
+        .routes(routes!(health::alive))
+        .routes(routes!(health::ready))
+        .routes(routes!(metrics::text))
+        .routes(routes!(openapi::document))
 }
 
-fn finish(router: Router<Arc<App>>, shared: Shared) -> Router {
-    let app = Arc::new(App { shared });
+/// The descriptions of all of them, with those that not every server has.
+fn described() -> OpenApi {
+    endpoints().routes(routes!(token::dev)).nest(admin::ADMIN, admin::endpoints()).into_openapi()
+}
+
+fn finish(router: OpenApiRouter<Arc<App>>, app: App) -> Router {
+    let app = Arc::new(app);
+    let router: Router<Arc<App>> = router.nest(admin::ADMIN, admin::router(&app)).into();
     router
-        .nest(admin::ADMIN, admin::router(&app))
         .method_not_allowed_fallback(not_allowed)
-        .layer(middleware::from_fn_with_state(app.clone(), guarded))
         .layer(axum::extract::DefaultBodyLimit::max(HTTP_BODY_BYTES_MAX))
+        .layer(axum::middleware::from_fn_with_state(app.clone(), request::follow))
         .with_state(app)
-}
-
-/// Lets a request pass that its address may make, and notes whose it is. What came to another
-/// program's listener has no peer here, and is that program's to limit.
-async fn guarded(
-    State(app): State<Arc<App>>,
-    mut request: Request,
-    next: Next,
-) -> Result<Response, Problem> {
-    if let Some(peer) = request.extensions().get::<Peer>() {
-        let client = app.shared.guard.request(*peer, request.headers())?;
-        request.extensions_mut().insert(client);
-    }
-    Ok(next.run(request).await)
 }
 
 async fn nothing(uri: axum::http::Uri) -> Problem {

@@ -1,9 +1,16 @@
 //! A whole server: from the data folder to the listener, and back again at its end.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    path::Path,
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use anyhow::{Context, anyhow, bail};
-use rethread_shared::{Epoch, limits::DRAIN_DEADLINE};
+use rethread_shared::{
+    Epoch,
+    limits::{DRAIN_DEADLINE, METRICS_UPKEEP},
+};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -24,7 +31,8 @@ use crate::{
         LocalLog, Log,
         engine::{Engine, Group, fjall::FjallEngine},
     },
-    metrics, now, routes,
+    metrics::{self, meters::Sampled},
+    now, routes,
     socket::Shared,
     trusted::Trusted,
 };
@@ -99,13 +107,15 @@ impl Server {
         }
         let stopped = shared.connections.leaving().clone();
         let watched = watch(shared.bridge.log().clone(), health);
+        let figures = sample(Arc::downgrade(&shared.bridge));
         let asked = async {
             if let Some(orchestrator) = watch_orchestrator {
                 orchestrator.guard.watch().await;
             }
         };
-        let chores =
-            async move { tokio::join!(watched, asked, exposition.keep_up(), guard.keep_up()) };
+        let chores = async move {
+            tokio::join!(watched, asked, exposition.keep_up(), figures, guard.keep_up())
+        };
         tokio::spawn(async move { stopped.run_until_cancelled(chores).await });
         Ok(Self { shared, log })
     }
@@ -215,6 +225,24 @@ pub async fn run(
     }
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Measures what is not counted up and down, until the server is gone.
+async fn sample(bridge: Weak<Bridge>) {
+    let work = |state| Sampled::new(metrics::gauge!(metrics::WORK, "state" => state));
+    let mut states = ["waiting", "offered", "working", "away"].map(work);
+    let mut serving = Sampled::new(metrics::gauge!(metrics::AGENTS_SERVING));
+    let mut every = tokio::time::interval(METRICS_UPKEEP);
+    loop {
+        every.tick().await;
+        let Some(bridge) = bridge.upgrade() else { return };
+        let figures = bridge.figures();
+        let counts = [figures.waiting, figures.offered, figures.with, figures.away];
+        for (state, count) in states.iter_mut().zip(counts) {
+            state.set(count);
+        }
+        serving.set(figures.serving);
+    }
 }
 
 /// Tells the health of the log until the server is gone.

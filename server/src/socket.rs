@@ -12,7 +12,7 @@ use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use rethread_shared::{
     CloseCode, ErrorCode, WireError,
-    frame::{Goodbye, ServerFrame},
+    frame::{self, Goodbye, ServerFrame, WireErrorFrame},
     limits::{
         BAD_FRAMES_MAX, CLOCK_LEEWAY, CLOSE_DEADLINE, GOODBYE_SPREAD, HEARTBEATS_MISSED_MAX,
         HELLO_DEADLINE, NOTES_WAITING_MAX,
@@ -34,10 +34,13 @@ use tokio_tungstenite::{
 use crate::{
     auth::{Grant, Keys},
     bridge::{Bridge, desk::Note},
-    connections::{Connections, Place},
+    connections::{self, Connections, Place},
     guard::Guard,
     health::Health,
+    metrics::meters::Transport,
     now,
+    refusals::Asker,
+    request::Request,
 };
 use answers::Answers;
 use delivery::Deliveries;
@@ -66,6 +69,8 @@ pub struct Shared {
 struct Socket {
     shared: Shared,
     place: Place,
+    /// Names what it asks in the logs.
+    request: Request,
     ws: WebSocketStream<TokioIo<Upgraded>>,
     /// What the client may do; `None` until its `hello`.
     grant: Option<Arc<Grant>>,
@@ -73,6 +78,10 @@ struct Socket {
     answers: Answers,
     notes: (mpsc::Sender<Note>, mpsc::Receiver<Note>),
     bad_frames: u32,
+    /// True once it has gone on from a position.
+    came_back: bool,
+    /// Bytes of answers that have not been counted.
+    buffered: u64,
     opened: Instant,
     sent: Instant,
     received: Instant,
@@ -112,18 +121,38 @@ impl From<tungstenite::Error> for End {
     }
 }
 
+impl End {
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::Gone => "left",
+            Self::Close(code) => code.reason(),
+            Self::Unreadable(_, reason) => reason,
+            Self::Goodbye => CloseCode::GoingAway.reason(),
+            Self::TooFast(_) => "slow_down",
+        }
+    }
+}
+
 /// Serves one client until it leaves or has to.
-pub(crate) async fn serve(ws: WebSocketStream<TokioIo<Upgraded>>, place: Place, shared: Shared) {
+pub(crate) async fn serve(
+    ws: WebSocketStream<TokioIo<Upgraded>>,
+    place: Place,
+    request: Request,
+    shared: Shared,
+) {
     let now = Instant::now();
     let id = place.id;
     let mut socket = Socket {
         place,
+        request,
         ws,
         grant: None,
         deliveries: Deliveries::default(),
         answers: Answers::default(),
         notes: mpsc::channel(NOTES_WAITING_MAX),
         bad_frames: 0,
+        came_back: false,
+        buffered: 0,
         opened: now,
         sent: now,
         received: now,
@@ -132,6 +161,7 @@ pub(crate) async fn serve(ws: WebSocketStream<TokioIo<Upgraded>>, place: Place, 
     let end = socket.live().await;
     socket.shared.bridge.disconnected(id);
     tracing::debug!(connection = id.0, ?end, "connection ended");
+    connections::count_end(Transport::WebSocket, end.reason());
     socket.leave(end).await;
 }
 
@@ -211,8 +241,8 @@ impl Socket {
 
     async fn receive(&mut self, message: Message) -> Result<(), End> {
         self.received = Instant::now();
-        let outcome = match message {
-            Message::Text(text) => self.request(&text).await,
+        let outcome = match &message {
+            Message::Text(text) => self.request(text).await,
             Message::Binary(_) => Err(answers::error(WireError::new(
                 ErrorCode::BadFrame,
                 "a binary frame came; this protocol is JSON in text frames",
@@ -227,6 +257,10 @@ impl Socket {
             }
             Err(refusal) => refusal,
         };
+        if let Message::Text(text) = &message {
+            let op = frame::op(text).unwrap_or_default();
+            self.note(&op, &refusal);
+        }
         let (code, retry_after_ms) = (refusal.error.code.clone(), refusal.error.retry_after_ms);
         self.write(answers::text(&ServerFrame::Error(refusal))).await?;
         match code {
@@ -249,12 +283,24 @@ impl Socket {
         Ok(())
     }
 
+    fn note(&self, op: &str, refusal: &WireErrorFrame) {
+        let request = refusal.req.map(|req| self.request.within(req));
+        let request = request.as_ref().unwrap_or(&self.request);
+        let user = self.grant.as_ref().map(|grant| grant.user());
+        let op = requests::OPS.iter().find(|known| **known == op).unwrap_or(&"frame");
+        let asker = Asker { request, asked: op, user };
+        self.shared.bridge.refusals().note(asker, &refusal.error);
+    }
+
     /// Puts a frame into the write buffer; it leaves with the next flush.
     async fn write(&mut self, text: String) -> Result<(), End> {
         self.buffer(Message::Text(text.into())).await
     }
 
     async fn buffer(&mut self, message: Message) -> Result<(), End> {
+        if let Message::Text(text) = &message {
+            self.buffered += text.len() as u64;
+        }
         // Waits only when the buffer has overflowed into the socket and that is full.
         self.ws.feed(message).await?;
         self.sent = Instant::now();
@@ -267,14 +313,20 @@ impl Socket {
         while let Some(answer) = self.answers.ready() {
             self.write(answer).await?;
         }
-        let frames = self.deliveries.take(&**self.shared.bridge.log()).await;
-        if !frames.is_empty() {
+        let taken = self.deliveries.take(&**self.shared.bridge.log(), self.place.id).await;
+        if !taken.messages.is_empty() {
             self.sent = Instant::now();
         }
-        for frame in frames {
+        for frame in taken.messages {
             self.ws.feed(frame).await?;
         }
-        Ok(self.ws.flush().await?)
+        self.ws.flush().await?;
+        let outgoing = self.shared.connections.delivery().of(Transport::WebSocket);
+        outgoing.written(taken.events, taken.bytes + std::mem::take(&mut self.buffered));
+        if let Some(since) = taken.since {
+            outgoing.latency.record(since.elapsed());
+        }
+        Ok(())
     }
 
     async fn say_goodbye(

@@ -73,6 +73,21 @@ impl Granted {
     }
 }
 
+/// How much of what lies on the desk.
+#[derive(Clone, Copy, Debug)]
+pub struct Figures {
+    /// Runs that no agent has taken.
+    pub waiting: usize,
+    /// Runs that were handed to an agent which has not started.
+    pub offered: usize,
+    /// Runs that an agent works on over a connection.
+    pub with: usize,
+    /// Runs whose agent's connection is gone.
+    pub away: usize,
+    /// Connections that offer to take work.
+    pub serving: usize,
+}
+
 /// The desk of one server.
 #[derive(Debug, Default)]
 pub struct Desk {
@@ -125,6 +140,20 @@ impl Desk {
                 agent.names.clear();
                 books.serving.remove(&connection);
             }
+        }
+    }
+
+    /// How much there is of what.
+    pub fn figures(&self) -> Figures {
+        let books = self.books.lock();
+        let with =
+            books.places.values().filter(|place| matches!(place, Place::With { .. })).count();
+        Figures {
+            waiting: books.waiting.len(),
+            offered: books.offered,
+            with,
+            away: books.places.len() - books.offered - with,
+            serving: books.serving.len(),
         }
     }
 

@@ -12,6 +12,10 @@ fn limits(change: impl FnOnce(&mut Limits)) -> Guard {
     Guard::new(&limits)
 }
 
+fn ask(guard: &Guard, peer: Peer) -> Result<(), WireError> {
+    guard.admit(Some(guard.client(peer, &HeaderMap::new())))
+}
+
 fn said(headers: &[(&'static str, &'static str)]) -> HeaderMap {
     let mut map = HeaderMap::new();
     for (name, value) in headers {
@@ -44,12 +48,14 @@ fn an_address_has_so_many_connections_and_one_that_left_makes_room() {
         seats.push(seat);
     }
     assert!(guard.accept(outside).is_none(), "far too many are closed at once");
-    let refused = guard.request(guard.accept(other).unwrap().0, &HeaderMap::new());
-    assert!(refused.is_ok(), "another address is not concerned");
+    assert!(
+        ask(&guard, guard.accept(other).unwrap().0).is_ok(),
+        "another address is not concerned"
+    );
     drop(seats);
     let (peer, seat) = guard.accept(outside).unwrap();
     assert!(!peer.is_over);
-    assert!(guard.request(peer, &HeaderMap::new()).is_ok());
+    assert!(ask(&guard, peer).is_ok());
     drop(seat);
     assert!(guard.by_address.lock().is_empty(), "who left is forgotten");
     for _ in 0..100 {
@@ -64,9 +70,9 @@ fn requests_of_an_address_come_so_fast_and_no_faster() {
     });
     let peer = guard.accept(ip("203.0.113.9")).unwrap().0;
     for _ in 0..3 {
-        guard.request(peer, &HeaderMap::new()).unwrap();
+        ask(&guard, peer).unwrap();
     }
-    let refused = guard.request(peer, &HeaderMap::new()).unwrap_err();
+    let refused = ask(&guard, peer).unwrap_err();
     assert_eq!(refused.code, ErrorCode::SlowDown);
     assert!((1..=1_000).contains(&refused.retry_after_ms.unwrap()), "{refused:?}");
 }
@@ -78,7 +84,7 @@ fn only_a_declared_proxy_is_believed() {
             limits.proxies = Networks(proxies.split(' ').map(|one| one.parse().unwrap()).collect());
         });
         let peer = guard.accept(ip(peer)).unwrap().0;
-        guard.request(peer, &headers).unwrap().address
+        guard.client(peer, &headers).address
     };
     let forwarded = || said(&[("x-forwarded-for", "198.51.100.1, 203.0.113.9, 10.0.0.2")]);
     let ours = "10.0.0.0/8";
@@ -92,7 +98,7 @@ fn only_a_declared_proxy_is_believed() {
     let standard =
         said(&[("forwarded", r#"for=198.51.100.1, for="[2001:db8::7]:4711";proto=https"#)]);
     assert!(standard.contains_key(FORWARDED));
-    assert_eq!(behind(ours, "10.0.0.1", standard), ip("2001:db8::"));
+    assert_eq!(behind(ours, "10.0.0.1", standard), ip("2001:db8::7"));
     for hidden in ["for=unknown", "for=_secret", "proto=https"] {
         let mut headers = said(&[]);
         headers.append(FORWARDED, HeaderValue::from_static(hidden));

@@ -3,6 +3,7 @@
 pub mod fjall;
 pub mod keys;
 pub mod memory;
+pub mod tables;
 
 use std::fmt;
 

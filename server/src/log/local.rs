@@ -10,6 +10,7 @@ use std::{
         atomic::{AtomicU64, Ordering},
         mpsc,
     },
+    time::Instant,
 };
 
 use futures_util::{FutureExt, future::BoxFuture};
@@ -269,8 +270,9 @@ impl Log for LocalLog {
         events: Vec<NewRecord>,
     ) -> BoxFuture<'static, Result<Vec<Appended>, LogError>> {
         let queued = self.existing(thread).and_then(|thread| {
+            let since = Instant::now();
             let (answer, appended) = oneshot::channel();
-            self.queue(Job::Append { thread, events, answer })?;
+            self.queue(Job::Append { thread, events, since, answer })?;
             Ok(appended)
         });
         self.answer(queued)

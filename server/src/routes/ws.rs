@@ -2,14 +2,14 @@ use std::sync::Arc;
 
 use axum::{
     body::Body,
-    extract::{Extension, Request, State},
+    extract::{Request, State},
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::Response,
 };
 use hyper_util::rt::TokioIo;
 use rethread_shared::{
     ErrorCode, WireError,
-    frame::SUBPROTOCOL,
+    frame::{SOCKET_PATH, SUBPROTOCOL},
     limits::{FRAME_BYTES_HARD_MAX, READ_BUFFER_BYTES, WRITE_BYTES_MAX},
 };
 use tokio_tungstenite::{
@@ -20,23 +20,36 @@ use tokio_tungstenite::{
     },
 };
 
-use super::{App, problem::Problem};
-use crate::{guard::Client, socket};
+use super::{App, problem::Problem, request::Asking};
+use crate::{metrics::meters::Transport, request, schema, socket};
 
-/// Opens a WebSocket (RFC 6455, section 4.2).
+/// The WebSocket: subscribe, publish, ask, serve.
+///
+/// Its frames are in PROTOCOL.md, sections 6 to 9. Subprotocol `rethread.v1`.
+#[utoipa::path(
+    get, path = SOCKET_PATH, security(()),
+    responses(
+        (status = 101, description = "Frames follow; the first is the client's `hello`."),
+        (status = 426, description = "`bad_frame`: the request asks for no WebSocket.",
+         body = schema::ErrorBody),
+    ),
+    extensions(("x-error-codes" = json!(["bad_frame", "slow_down"])))
+)]
 pub(super) async fn upgrade(
     State(app): State<Arc<App>>,
-    client: Option<Extension<Client>>,
+    asking: Asking,
     mut request: Request,
 ) -> Result<Response, Problem> {
     let accept = accept(request.headers())?;
-    let seat = app.shared.guard.enter(client.map(|Extension(client)| client))?;
-    let place = app.shared.connections.enter().ok_or_else(|| {
-        WireError::new(ErrorCode::SlowDown, "the server has as many connections as it may")
-            .with_retry_after_ms(5_000)
-    })?;
+    let seat = app.shared.guard.enter(asking.client())?;
+    let place =
+        app.shared.connections.enter(Transport::WebSocket, asking.address()).ok_or_else(|| {
+            WireError::new(ErrorCode::SlowDown, "the server has as many connections as it may")
+                .with_retry_after_ms(5_000)
+        })?;
     let place = place.with(seat);
     let shared = app.shared.clone();
+    let named = request::Request { transport: Transport::WebSocket, ..asking.request().clone() };
     let upgrade = hyper::upgrade::on(&mut request);
     let config = WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER_BYTES)
@@ -48,7 +61,7 @@ pub(super) async fn upgrade(
         let Ok(io) = upgrade.await else { return };
         let io = TokioIo::new(io);
         let ws = WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await;
-        socket::serve(ws, place, shared).await;
+        socket::serve(ws, place, named, shared).await;
     }));
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
@@ -65,22 +78,23 @@ pub(super) async fn upgrade(
 
 /// The answer to the client's key, if it asks for a WebSocket.
 fn accept(headers: &HeaderMap) -> Result<HeaderValue, Problem> {
-    let refuse = |missing: &str, status| {
+    let refuse = |missing: &str| {
         let message = format!("this is a WebSocket endpoint ({SUBPROTOCOL}): expected {missing}");
-        Problem::with_status(WireError::new(ErrorCode::BadFrame, message), status)
+        let error = WireError::new(ErrorCode::BadFrame, message);
+        Problem::with_status(error, StatusCode::UPGRADE_REQUIRED)
     };
     if !lists(headers, &header::CONNECTION, "upgrade") {
-        return Err(refuse("the header `connection: upgrade`", StatusCode::BAD_REQUEST));
+        return Err(refuse("the header `connection: upgrade`"));
     }
     if !lists(headers, &header::UPGRADE, "websocket") {
-        return Err(refuse("the header `upgrade: websocket`", StatusCode::BAD_REQUEST));
+        return Err(refuse("the header `upgrade: websocket`"));
     }
     if headers.get(header::SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
         let expected = "the header `sec-websocket-version: 13`";
-        return Err(refuse(expected, StatusCode::BAD_REQUEST));
+        return Err(refuse(expected));
     }
     let Some(key) = headers.get(header::SEC_WEBSOCKET_KEY) else {
-        return Err(refuse("the header `sec-websocket-key`", StatusCode::BAD_REQUEST));
+        return Err(refuse("the header `sec-websocket-key`"));
     };
     let accept = derive_accept_key(key.as_bytes());
     Ok(HeaderValue::from_str(&accept).expect("base64 is a header's value"))
