@@ -6,10 +6,12 @@
 //! - [`publish`]: events from publishers;
 //! - [`asking`]: messages from people, the work they start, and its end;
 //! - [`desk`]: which connection works on what;
+//! - [`live`]: the runs as they are now, for operators;
 //! - `own`: events of the server's own; `recover`: what was going on when the server stopped.
 
 pub mod asking;
 pub mod desk;
+pub mod live;
 mod own;
 pub mod publish;
 mod recover;

@@ -46,6 +46,15 @@ pub trait Log: Send + Sync + 'static {
         limit: usize,
     ) -> BoxFuture<'_, Result<Vec<ThreadInfo>, LogError>>;
 
+    /// Threads that are older than `before`, each with the mark to go on from, the newest first: of one
+    /// owner, or all. A mark of `u64::MAX` is before none.
+    fn older_threads(
+        &self,
+        owner: Option<&str>,
+        before: u64,
+        limit: usize,
+    ) -> BoxFuture<'_, Result<Vec<(u64, ThreadInfo)>, LogError>>;
+
     /// Gives a thread a title.
     fn entitle(&self, thread: &ThreadId, title: &str) -> BoxFuture<'_, Result<(), LogError>>;
 
@@ -123,7 +132,7 @@ pub struct Created {
 }
 
 /// A thread as it is now.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ThreadInfo {
     /// Its id.
     pub thread: ThreadId,

@@ -264,6 +264,15 @@ pub const EMITTER_EVENTS_MAX: usize = 1_024;
 /// Characters of what a client calls itself in `hello` that the server remembers: enough for a name
 /// and a version, for each connection has one.
 pub const CLIENT_CHARS_MAX: usize = 64;
+/// Entries of a page for operators when the request names no limit.
+pub const ADMIN_PAGE_DEFAULT: usize = 100;
+/// Entries of a page for operators: what a person scrolls and a script reads at once.
+pub const ADMIN_PAGE_MAX: usize = 500;
+/// Runs that one page for operators looks at: a filter that fits few must not read the whole registry
+/// in one request. The page says where to go on.
+pub const ADMIN_RUNS_SEEN_MAX: usize = 2_000;
+/// Threads named for one connection in a page of connections; it says how many there are.
+pub const ADMIN_THREADS_NAMED_MAX: usize = 16;
 /// Bytes of an `X-Request-Id`. A UUID, a trace's id and a word beside it fit. Beyond, the server makes
 /// one of its own.
 pub const REQUEST_ID_BYTES_MAX: usize = 128;
