@@ -32,7 +32,13 @@ pub(crate) use setting::settings;
 use std::path::PathBuf;
 
 use crate::{
-    bridge::resolve::orchestrator::settings::OrchestratorSettings, guard, listener::tls, metrics,
+    bridge::{
+        resolve::orchestrator::settings::OrchestratorSettings,
+        settings::{RegistrySettings, RunSettings},
+    },
+    guard,
+    listener::tls,
+    metrics,
 };
 
 setting::groups! {
@@ -52,6 +58,10 @@ setting::groups! {
         agents: Agents,
         /// The orchestrator: a service of yours that knows which thread a run belongs to.
         orchestrator: OrchestratorSettings,
+        /// The registry: which thread a run belongs to.
+        registry: RegistrySettings,
+        /// Runs that go on.
+        runs: RunSettings,
         /// The metrics.
         metrics: metrics::Settings,
     }

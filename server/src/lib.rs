@@ -23,7 +23,7 @@ pub mod health;
 pub mod listener;
 pub mod log;
 pub mod metrics;
-mod now;
+pub mod now;
 pub mod refusals;
 pub mod request;
 pub mod routes;

@@ -89,7 +89,13 @@ impl Server {
         let health = Arc::new(Health::new());
         let orchestrator = orchestrator(config.orchestrator, &health)?;
         let watch_orchestrator = orchestrator.clone();
-        let setup = Setup { patience: Patience::from(&config.agents), orchestrator };
+        let setup = Setup {
+            patience: Patience::from(&config.agents),
+            orchestrator,
+            registry: config.registry,
+            runs: config.runs,
+            ..Setup::default()
+        };
         let bridge = Bridge::with(Arc::new(log.clone()) as Arc<dyn Log>, setup);
         bridge.recover().await.context("taking up the runs of before")?;
         let guard = Arc::new(guard::Guard::new(&config.limits));
@@ -106,6 +112,7 @@ impl Server {
             health.report(part, State::Active, "");
         }
         let stopped = shared.connections.leaving().clone();
+        let swept = shared.bridge.clone().keep_swept(health.clone());
         let watched = watch(shared.bridge.log().clone(), health);
         let figures = sample(Arc::downgrade(&shared.bridge));
         let asked = async {
@@ -114,8 +121,9 @@ impl Server {
             }
         };
         let sweep = shared.gate.clone().sweep();
-        let chores = async move {
-            tokio::join!(watched, asked, exposition.keep_up(), figures, sweep, guard.keep_up())
+        let limited = async move { guard.keep_up().await };
+        let chores = async {
+            tokio::join!(watched, asked, swept, exposition.keep_up(), figures, sweep, limited)
         };
         tokio::spawn(async move { stopped.run_until_cancelled(chores).await });
         Ok(Self { shared, log })

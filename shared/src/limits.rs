@@ -221,6 +221,18 @@ pub const WORK_START_DEADLINE: Duration = Duration::from_secs(30);
 pub const AGENT_GRACE: Duration = Duration::from_secs(20);
 /// How long a run stays in the registry after its last event.
 pub const REGISTRY_TTL: Duration = Duration::from_secs(24 * 60 * 60);
+/// That a run is active is written to the registry at most so often.
+pub const REGISTRY_REFRESH: Duration = Duration::from_secs(10 * 60);
+/// Runs in the registry: ten a second for a day. Beyond, the runs that have ended the longest ago are
+/// forgotten before their time; when an eighth more go on at once, new ones are refused with `slow_down`.
+pub const REGISTRY_RUNS_MAX: u64 = 1_000_000;
+/// How often the registry is swept.
+pub const SWEEP_EVERY: Duration = Duration::from_secs(30);
+/// Runs in one step of a sweep: what is done before others get their turn.
+pub const SWEEP_STEP_RUNS: usize = 256;
+/// How long a run may be silent before it is ended with `agent_silent`. The longest tool that is worth
+/// waiting for; a run that says nothing for longer has nobody behind it.
+pub const RUN_SILENCE_MAX: Duration = Duration::from_secs(60 * 60);
 /// Runs with their threads that are kept in memory, so that publishing to a run that is known asks no
 /// disk. Some 200 bytes each: 13 MiB.
 pub const RUNS_RESOLVED_KEPT_MAX: usize = 65_536;
