@@ -38,6 +38,8 @@ use crate::{
         resolve::orchestrator::settings::OrchestratorSettings,
         settings::{RegistrySettings, RunSettings},
     },
+    guard,
+    listener::tls,
     metrics,
 };
 
@@ -46,6 +48,10 @@ setting::groups! {
     pub struct Config {
         /// The listener and its connections.
         http: Http,
+        /// TLS.
+        tls: tls::Settings,
+        /// What one user and one address may take.
+        limits: guard::Limits,
         /// Who may do what.
         auth: Auth,
         /// The durable log.
