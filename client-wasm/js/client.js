@@ -135,6 +135,7 @@ export class Client {
       refused: (id, error) => this.#refused(thread(id), fromWire(error)),
       done: (command, run, seq) => this.#settle(command)?.resolve({ run, seq }),
       failed: (command, error) => this.#settle(command)?.reject(fromWire(error)),
+      expiring: () => void this.#renew(),
       warn: (error) => console.warn("Rethread:", fromWire(error)),
     });
   }
@@ -149,8 +150,8 @@ export class Client {
     // Given up meanwhile; what comes late is not for the next.
     if (connection !== this.#connection) return;
     if (token === undefined) {
-      const isForGood = typeof this.#token === "string";
-      this.#do((driver) => (isForGood ? driver.denied(connection) : driver.closed(connection, 0)));
+      // A token that is a string is the only one.
+      this.#do((driver) => driver.closed(connection, typeof this.#token === "string" ? 1 : 0));
       return;
     }
     this.#keeping.known(claimsOf(token).sub);
@@ -159,7 +160,7 @@ export class Client {
     try {
       this.#socket = open({
         opened: () => {
-          hear((driver) => driver.opened(connection, token));
+          hear((driver) => driver.greet(connection, token));
           void this.#share(token);
         },
         frame: (frame) => hear((driver) => driver.frame(connection, frame)),
@@ -192,6 +193,12 @@ export class Client {
     this.#disconnect(connection, 1000);
     this.#do((driver) => driver.closed(connection, 0));
     this.#do((driver) => driver.page("visible"));
+  }
+
+  /** Brings a new token before the present one ends. */
+  async #renew() {
+    const token = typeof this.#token === "function" && (await this.#bring(true));
+    if (token) this.#do((driver) => driver.greet(this.#connection, token));
   }
 
   async #bring(wantsNew) {

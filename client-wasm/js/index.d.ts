@@ -43,8 +43,8 @@ export interface ConnectOptions {
   url?: string | URL;
   /**
    * The token that says who this is and what it may do; or a function that brings one. The function
-   * is called for every connection, and again when the server says that a token has expired, so a
-   * page may stay open for days. When it throws, the client tries again later.
+   * is called for every connection, and again when a token is about to expire, so a page may stay
+   * open for days. When it throws, the client tries again later.
    */
   token: string | ((wish: TokenWish) => string | Promise<string>);
   /**
@@ -87,8 +87,8 @@ export type WasmSource =
 /** What a token function is told. */
 export interface TokenWish {
   /**
-   * True when the server has refused the last token, as expired or otherwise: bring a new one, not
-   * one from a cache.
+   * True when the server has refused the last token, as expired or otherwise, or it is about to
+   * expire: bring a new one, not one from a cache.
    */
   refused: boolean;
 }
@@ -411,6 +411,8 @@ export type ServerErrorCode =
   | "hello_required"
   | "unauthorized"
   | "token_expired"
+  | "token_revoked"
+  | "keys_unavailable"
   | "forbidden"
   | "thread_not_found"
   | "run_not_found"

@@ -100,6 +100,7 @@ impl Inner {
                 sink.failed(command.number() as f64, sink::failure(&failure))
             }
             Notice::Refused(error) => sink.warn(error_to_js(&error)),
+            Notice::TokenExpiring => sink.expiring(),
             // A page does neither publish nor serve.
             Notice::Published { .. } | Notice::Work(_) | Notice::RunCancelled { .. } => {}
         }

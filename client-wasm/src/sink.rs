@@ -13,7 +13,7 @@ extern "C" {
     pub(crate) type Sink;
 
     /// A connection is wanted, and a token for it: any, or a new one because the last was refused.
-    /// Answered with `Driver.opened`, `Driver.closed` or `Driver.denied`.
+    /// Answered with `Driver.greet` or `Driver.closed`.
     #[wasm_bindgen(method)]
     pub(crate) fn dial(this: &Sink, connection: u32, new: bool);
 
@@ -69,6 +69,10 @@ extern "C" {
     /// A command will not be done.
     #[wasm_bindgen(method)]
     pub(crate) fn failed(this: &Sink, command: f64, error: JsValue);
+
+    /// The token ends soon. A new one is brought with `Driver.greet`.
+    #[wasm_bindgen(method)]
+    pub(crate) fn expiring(this: &Sink);
 
     /// Something for the console.
     #[wasm_bindgen(method)]

@@ -9,7 +9,7 @@
 
 use std::{fmt, str::FromStr};
 
-use rethread_client::session::{CommandId, ConnectionId, OutboxFull};
+use rethread_client::session::{CommandId, ConnectionId, OutboxFull, Status};
 use rethread_shared::{ErrorCode, IdError, Position, RunId, ThreadId, WireError, frame::Start};
 use wasm_bindgen::prelude::*;
 
@@ -51,10 +51,14 @@ impl Driver {
         });
     }
 
-    /// The socket of a dial is open, and this is the token for it.
-    pub fn opened(&self, connection: u32, token: JsValue) {
+    /// The token for a connection: the socket of its dial is open; or it stands, and goes on with
+    /// this one.
+    pub fn greet(&self, connection: u32, token: JsValue) {
         let token = text(&token);
-        self.0.say(|session, now| session.handle_opened(named(connection), token, now));
+        self.0.say(|session, now| match session.status() {
+            Status::Online => session.renew(token, now),
+            _ => session.handle_opened(named(connection), token, now),
+        });
     }
 
     /// A frame came: what `JSON.parse` made of it, or anything else where it is no JSON.
@@ -68,16 +72,15 @@ impl Driver {
     }
 
     /// The connection is gone, with the code that the server sent, or 0; or there was no token, or
-    /// no socket.
+    /// no socket. 1: a new token was wanted, and there will be none.
     pub fn closed(&self, connection: u32, code: u16) {
-        // 1005 and 1006 mean that there was no close frame, or none with a code.
-        let code = Some(code).filter(|code| !matches!(code, 0 | 1005 | 1006));
-        self.0.say(|session, now| session.handle_closed(named(connection), code, now));
-    }
-
-    /// A new token was wanted, and there will be none.
-    pub fn denied(&self, connection: u32) {
-        self.0.say(|session, _| session.handle_no_token(named(connection)));
+        let connection = named(connection);
+        self.0.say(|session, now| match code {
+            1 => session.handle_no_token(connection),
+            // 1005 and 1006 mean that there was no close frame, or none with a code.
+            0 | 1005 | 1006 => session.handle_closed(connection, None, now),
+            _ => session.handle_closed(connection, Some(code), now),
+        });
     }
 
     /// Follows a thread after `"start"`, `"now"`, or a position: its epoch, and `seq`. Or changes

@@ -12,7 +12,7 @@ use rethread_shared::{
     WireError,
     frame::{
         Cancelled, ClientFrame, Events, Goodbye, Reset, ResetReason, Sent, ServerFrame, Start,
-        Subscribed, Welcome, WireErrorFrame,
+        Subscribed, TokenExpiring, Welcome, WireErrorFrame,
     },
     limits::Announced,
 };
@@ -61,7 +61,7 @@ pub(crate) fn read(frame: JsValue) -> Heard {
     let frame = match op.as_str() {
         "events" => events(&members),
         "beat" | "welcome" | "subscribed" | "sent" | "cancelled" | "reset" | "error"
-        | "goodbye" => control(&op, &members),
+        | "goodbye" | "token_expiring" => control(&op, &members),
         _ => return Heard::Unknown,
     };
     frame.map_or(Heard::Broken, Heard::Frame)
@@ -214,6 +214,9 @@ fn control(op: &str, members: &Members) -> Option<ServerFrame<JsBatch>> {
         }),
         "goodbye" => ServerFrame::Goodbye(Goodbye { reason: reason?, retry_after_ms: wait? }),
         "beat" => ServerFrame::Beat,
+        "token_expiring" => ServerFrame::TokenExpiring(TokenExpiring {
+            expires_in_ms: members.whole("expires_in_ms")?,
+        }),
         _ => ServerFrame::Error(WireErrorFrame {
             req,
             thread,

@@ -11,16 +11,19 @@
 #![deny(missing_docs)]
 #![forbid(unsafe_code)]
 
+pub mod archive;
 pub mod auth;
 pub mod bridge;
 pub mod check;
 pub mod config;
 pub mod connections;
 pub mod feed;
+pub mod guard;
 pub mod health;
+pub mod listener;
 pub mod log;
 pub mod metrics;
-mod now;
+pub mod now;
 pub mod refusals;
 pub mod request;
 pub mod routes;

@@ -13,10 +13,9 @@ const DRIVER = `
     }
     flush() {}
     page(...words) { this.said.push(["page", ...words]); }
-    opened(...words) { this.said.push(["opened", ...words]); }
+    greet(...words) { this.said.push(["greet", ...words]); }
     frame(...words) { this.said.push(["frame", ...words]); }
     closed(...words) { this.said.push(["closed", ...words]); }
-    denied(...words) { this.said.push(["denied", ...words]); }
     follow(...words) { this.said.push(["follow", ...words]); }
   }
   export default async () => {};
@@ -99,7 +98,7 @@ test("a token that comes after the next dial is not for that one", async () => {
   await turn();
   assert.equal(Socket.dialled.length, before + 1);
   Socket.dialled.at(-1).onopen();
-  assert.deepEqual(told(), [["opened", 3, "new"]]);
+  assert.deepEqual(told(), [["greet", 3, "new"]]);
   assert.deepEqual(wishes, [{ refused: false }, { refused: true }, { refused: true }]);
 });
 
@@ -124,7 +123,7 @@ test("a token that cannot be renewed ends the client", async () => {
   ({ sink } = globalThis.driver);
   sink.dial(1, true);
   await turn();
-  assert.deepEqual(told(), [["denied", 1]]);
+  assert.deepEqual(told(), [["closed", 1, 1]]);
 });
 
 test("a reset on a live connection is to be caught up with", async () => {

@@ -73,6 +73,7 @@ impl<B: Batch, E: Publishable> Session<B, E> {
                 }
             }
             ServerFrame::Work(work) if E::IS_AGENT => self.handle_work(work),
+            ServerFrame::TokenExpiring(_) => self.notices.push(Notice::TokenExpiring),
             ServerFrame::Beat | ServerFrame::Published(_) | ServerFrame::Work(_) => {}
         }
         self.send_due(now);
@@ -143,7 +144,10 @@ impl<B: Batch, E: Publishable> Session<B, E> {
 
     fn handle_error(&mut self, frame: WireErrorFrame, now: u64) {
         let WireErrorFrame { req, thread, error } = frame;
-        if matches!(error.code, ErrorCode::Unauthorized | ErrorCode::TokenExpired) {
+        if matches!(
+            error.code,
+            ErrorCode::Unauthorized | ErrorCode::TokenExpired | ErrorCode::TokenRevoked
+        ) {
             self.renew_token(Some(error), Some(NORMAL_CLOSE), now);
         } else if let Some(req) = req {
             match self.outbox.refuse(req, &error) {

@@ -37,7 +37,6 @@ pub(crate) struct Stored {
     pub(crate) run: RunId,
     pub(crate) kind: EventKind,
     pub(crate) call_id: Option<Box<str>>,
-    #[expect(dead_code)]
     pub(crate) at: u64,
 }
 
@@ -69,7 +68,7 @@ impl<'a> ThreadCheck<'a> {
         name: String,
         first: u64,
     ) -> Self {
-        let count = Count { first, last: first - 1, indexed: 0 };
+        let count = Count { first, last: first - 1, indexed: 0, is_whole: true };
         Self { tables, no, thread, name, count, runs: HashMap::new() }
     }
 
@@ -236,7 +235,6 @@ impl Order {
         }
     }
 
-    #[expect(dead_code)]
     pub(crate) fn is_live(&self) -> bool {
         !matches!(self, Self::Known(state) if state.is_ended())
     }
