@@ -52,12 +52,13 @@ const MODULES: &[Module] = &[
     },
 ];
 /// JavaScript without a module of its own, loaded when it is asked for.
-const SCRIPTS: &[&str] = &["loop.js", "store.js", "tabs.js"];
+const SCRIPTS: &[&str] = &["loop.js", "react.js", "store.js", "tabs.js"];
 /// What goes into the package as it is.
 const COPIED: &[&str] = &[
     "client-wasm/js/index.d.ts",
     "client-wasm/js/events.d.ts",
     "client-wasm/js/outbox.d.ts",
+    "client-wasm/js/react.d.ts",
     "client-wasm/js/view.d.ts",
     "client-wasm/js/package.json",
 ];

@@ -1,0 +1,198 @@
+import {
+  createContext,
+  createElement,
+  useCallback,
+  useContext,
+  useEffect,
+  useMemo,
+  useRef,
+  useState,
+  useSyncExternalStore,
+} from "react";
+import { connect } from "./index.js";
+
+/** How long a thread that no component shows any more is still followed, milliseconds: one that is
+ * shown again soon, as React itself does in development, has missed nothing. */
+const LINGER_MS = 5000;
+
+const EMPTY = Object.freeze({ seq: 0, runs: Object.freeze([]) });
+const NONE = Object.freeze([]);
+const CONNECTING = Object.freeze({ state: "connecting", attempt: 1 });
+
+const Connection = createContext(undefined);
+
+/** Gives the components within a connection; see react.d.ts. */
+export function RethreadProvider({ client, children, ...options }) {
+  const [made, setMade] = useState(undefined);
+  const [error, setError] = useState(undefined);
+  const ready = useRef(undefined);
+  ready.current ??= deferred();
+  // Options may be made anew at each render; what counts is what they say.
+  const latest = useRef(options);
+  useEffect(() => {
+    latest.current = options;
+  });
+  const { url, user } = options;
+  const address = url === undefined ? undefined : String(url);
+
+  useEffect(() => {
+    if (client) return undefined;
+    let isOver = false;
+    let own;
+    const token = (wish) => {
+      const { token: given } = latest.current;
+      return typeof given === "function" ? given(wish) : given;
+    };
+    const given = latest.current;
+    connect({ ...given, token: typeof given.token === "function" ? token : given.token }).then(
+      (client) => {
+        own = client;
+        if (isOver) client.close();
+        else setMade(client);
+      },
+      (cause) => !isOver && setError(cause),
+    );
+    return () => {
+      isOver = true;
+      own?.close();
+      setMade(undefined);
+    };
+  }, [client, address, user]);
+
+  const current = client ?? made;
+  useEffect(() => {
+    if (current) ready.current.resolve(current);
+    return () => {
+      ready.current = deferred();
+    };
+  }, [current]);
+
+  const connection = useMemo(
+    () => ({ client: current, error, ready: () => current ?? ready.current.promise }),
+    [current, error],
+  );
+  return createElement(Connection.Provider, { value: connection }, children);
+}
+
+/** The connection itself, or undefined while there is none yet. */
+export function useRethread() {
+  return useConnection().client;
+}
+
+/** What the connection does now. */
+export function useStatus() {
+  const { client, error } = useConnection();
+  const subscribe = useCallback((changed) => client?.on("status", changed) ?? nothing, [client]);
+  const status = useSyncExternalStore(
+    subscribe,
+    () => client?.status ?? CONNECTING,
+    () => CONNECTING,
+  );
+  return useMemo(
+    () => (error ? { state: "closed", code: error.code, reason: error.message } : status),
+    [error, status],
+  );
+}
+
+/** A conversation, to be shown; see react.d.ts. */
+export function useThread(id) {
+  const { client, ready } = useConnection();
+  const status = useStatus();
+  const thread = useFollowed(client, id);
+
+  const view = useSyncExternalStore(
+    useCallback((changed) => attach(thread, (thread) => thread.onView(changed)), [thread]),
+    () => thread?.view ?? EMPTY,
+    () => EMPTY,
+  );
+  const outbox = useSyncExternalStore(
+    useCallback((changed) => attach(thread, (thread) => thread.onOutbox(changed)), [thread]),
+    () => thread?.outbox ?? NONE,
+    () => NONE,
+  );
+  const [refusal, setRefusal] = useState(undefined);
+  useEffect(() => {
+    setRefusal(undefined);
+    return attach(thread, (thread) => thread.on("error", setRefusal), setRefusal);
+  }, [thread]);
+
+  // The thread as it is when something is said, which may be before there is a connection.
+  const now = useCallback(async () => (await ready()).thread(id), [ready, id]);
+  const send = useCallback(async (text, options) => (await now()).send(text, options), [now]);
+  const cancel = useCallback(async (run, reason) => (await now()).cancel(run, reason), [now]);
+  const discard = useCallback((id) => thread?.discard(id), [thread]);
+
+  return useMemo(
+    () => ({ view, outbox, status, error: refusal, send, cancel, discard, thread }),
+    [view, outbox, status, refusal, send, cancel, discard, thread],
+  );
+}
+
+/** Calls `handler` for the events of a conversation; see react.d.ts. */
+export function useEvents(id, handler, type = "*") {
+  const { client } = useConnection();
+  const thread = useFollowed(client, id);
+  const latest = useRef(handler);
+  useEffect(() => {
+    latest.current = handler;
+  });
+  useEffect(
+    () => attach(thread, (thread) => thread.on(type, (event) => latest.current(event))),
+    [thread, type],
+  );
+}
+
+function useConnection() {
+  const connection = useContext(Connection);
+  if (!connection) throw new Error("this needs a <RethreadProvider> around it");
+  return connection;
+}
+
+/** By client and id: how many components show the thread, and the timer that ends it. */
+const followed = new WeakMap();
+
+/** The thread, as long as a component shows it. */
+function useFollowed(client, id) {
+  const [thread, setThread] = useState(undefined);
+  useEffect(() => {
+    if (!client || id === undefined) return undefined;
+    if (!followed.has(client)) followed.set(client, new Map());
+    const shown = followed.get(client);
+    const entry = shown.get(id) ?? { count: 0, timer: undefined };
+    shown.set(id, entry);
+    clearTimeout(entry.timer);
+    entry.count += 1;
+    const thread = client.status.state === "closed" ? undefined : client.thread(id);
+    setThread(thread);
+    return () => {
+      setThread(undefined);
+      entry.count -= 1;
+      if (entry.count > 0) return;
+      entry.timer = setTimeout(() => {
+        shown.delete(id);
+        thread?.close();
+      }, LINGER_MS);
+    };
+  }, [client, id]);
+  // Not one of another id, for the moment between.
+  return thread?.id === id ? thread : undefined;
+}
+
+/** Attaches to a thread that may be refused or closed already. */
+function attach(thread, to, refused) {
+  if (!thread) return nothing;
+  try {
+    return to(thread);
+  } catch (error) {
+    refused?.(error);
+    return nothing;
+  }
+}
+
+function nothing() {}
+
+function deferred() {
+  let resolve;
+  const promise = new Promise((settle) => (resolve = settle));
+  return { promise, resolve };
+}
