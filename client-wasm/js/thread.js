@@ -66,7 +66,7 @@ export class Thread {
     for (const old of this.#iterators) if (old.isVoid) return old.again();
     const iterator = new EventIterator({
       // One whose loop was not begun again holds up nobody.
-      full: () => (iterator.isVoid ? iterator.return() : this.#pause(iterator)),
+      full: () => (iterator.isVoid ? iterator.tell("return") : this.#pause(iterator)),
       hungry: () => this.#resume(iterator),
       left: () => {
         this.#iterators.delete(iterator);
