@@ -11,7 +11,7 @@ const SHARED_CLAIMS = ["iss", "sub", "scope", "threads"];
 
 /** Gives what makes the sharing of this tab; undefined where the browser cannot. */
 export async function load() {
-  return { share: navigator.locks && globalThis.BroadcastChannel ? share : () => undefined };
+  return { share: globalThis.navigator?.locks && globalThis.BroadcastChannel ? share : () => undefined };
 }
 
 /**
