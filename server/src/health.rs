@@ -39,6 +39,8 @@ pub enum Part {
     Feeds,
     /// Agents that take work, and runs that wait for them.
     Agents,
+    /// What tokens are checked with.
+    Keys,
 }
 
 /// How a part is.
@@ -59,8 +61,8 @@ pub enum State {
 
 impl Part {
     /// All parts.
-    pub const ALL: [Self; 5] =
-        [Self::Log, Self::Registry, Self::Orchestrator, Self::Feeds, Self::Agents];
+    pub const ALL: [Self; 6] =
+        [Self::Log, Self::Registry, Self::Orchestrator, Self::Feeds, Self::Agents, Self::Keys];
 
     /// Its name in answers, metrics and logs.
     #[must_use]
@@ -71,6 +73,7 @@ impl Part {
             Self::Orchestrator => "orchestrator",
             Self::Feeds => "feeds",
             Self::Agents => "agents",
+            Self::Keys => "keys",
         }
     }
 
@@ -80,7 +83,7 @@ impl Part {
     pub fn is_vital(self) -> bool {
         match self {
             Self::Log | Self::Registry | Self::Feeds => true,
-            Self::Orchestrator | Self::Agents => false,
+            Self::Orchestrator | Self::Agents | Self::Keys => false,
         }
     }
 }

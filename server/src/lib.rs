@@ -22,6 +22,7 @@ pub mod health;
 pub mod log;
 pub mod metrics;
 mod now;
+pub mod origins;
 pub mod refusals;
 pub mod request;
 pub mod routes;

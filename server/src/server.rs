@@ -29,11 +29,14 @@ use crate::{
         engine::{Engine, Group, fjall::FjallEngine},
     },
     metrics::{self, meters::Sampled},
-    now, routes,
+    now,
+    origins::Origins,
+    routes,
     socket::Shared,
     trusted::Trusted,
 };
 
+const KEYS_WATCHED_EVERY: Duration = Duration::from_secs(1);
 const LOG_WATCHED_EVERY: Duration = Duration::from_millis(500);
 
 /// A server that is open: its log is read, its bridge takes events, and nothing listens yet.
@@ -83,6 +86,8 @@ impl Server {
         let keys = Keys::open(&KeySources::from(&config.auth)).context("the keys for tokens")?;
         let gate = Gate::open(keys, &config.log.data).context("the revocations")?;
         gate.keys().keep_fresh();
+        let origins = Origins::new(&config.http.origins, config.auth.dev);
+        let origins = origins.map_err(|reason| anyhow!("http.origins: {reason}"))?;
         let health = Arc::new(Health::new());
         let orchestrator = orchestrator(config.orchestrator, &health)?;
         let watch_orchestrator = orchestrator.clone();
@@ -92,6 +97,7 @@ impl Server {
         let shared = Shared {
             bridge,
             gate: Arc::new(gate),
+            origins: Arc::new(origins),
             connections: Arc::new(Connections::default()),
             health: health.clone(),
             heartbeat: config.http.heartbeat.get(),
@@ -109,7 +115,9 @@ impl Server {
             }
         };
         let sweep = shared.gate.clone().sweep();
-        let chores = async { tokio::join!(watched, asked, exposition.keep_up(), figures, sweep) };
+        let keys = watch_keys(shared.gate.clone(), shared.health.clone());
+        let chores =
+            async { tokio::join!(watched, asked, exposition.keep_up(), figures, sweep, keys) };
         tokio::spawn(async move { stopped.run_until_cancelled(chores).await });
         Ok(Self { shared, log })
     }
@@ -229,6 +237,18 @@ async fn sample(bridge: Weak<Bridge>) {
             state.set(count);
         }
         serving.set(figures.serving);
+    }
+}
+
+/// Tells whether the keys for tokens can be had.
+async fn watch_keys(gate: Arc<Gate>, health: Arc<Health>) {
+    let mut every = tokio::time::interval(KEYS_WATCHED_EVERY);
+    loop {
+        every.tick().await;
+        match gate.keys().trouble() {
+            Some(reason) => health.report(Part::Keys, State::Degraded, reason),
+            None => health.report(Part::Keys, State::Active, ""),
+        };
     }
 }
 

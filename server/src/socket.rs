@@ -4,6 +4,8 @@
 mod answers;
 mod delivery;
 mod requests;
+#[cfg(test)]
+mod tests;
 
 use std::{sync::Arc, time::Duration};
 
@@ -26,6 +28,7 @@ use crate::{
     health::Health,
     metrics::meters::Transport,
     now,
+    origins::Origins,
     refusals::Asker,
     request::Request,
 };
@@ -46,6 +49,8 @@ pub struct Shared {
     pub health: Arc<Health>,
     /// See [`rethread_shared::limits::HEARTBEAT`].
     pub heartbeat: Duration,
+    /// Which web pages may come.
+    pub origins: Arc<Origins>,
     /// Who may read the metrics.
     pub metrics: crate::metrics::Settings,
 }
@@ -209,13 +214,11 @@ impl Socket {
     /// granted any more.
     async fn reconsider(&mut self) -> Result<(), End> {
         let Some(access) = &self.access else { return Ok(()) };
-        let (answer, grant) = (access.answer(), access.grant().clone());
         // Before a word is written: whoever waits for this must not wait for a slow reader.
-        let refused = match grant.require_alive() {
+        let refused = match self.deliveries.reconsider(&self.shared.bridge, access) {
             Err(error) => vec![answers::error(error)],
-            Ok(()) => self.drop_ungranted(&grant),
+            Ok(refused) => refused,
         };
-        drop(answer);
         for refusal in refused {
             let code = refusal.error.code.clone();
             self.write(answers::text(&ServerFrame::Error(refusal))).await?;

@@ -101,6 +101,9 @@ pub const JWKS_DEADLINE: Duration = Duration::from_secs(4);
 pub const JWKS_BYTES_MAX: usize = 256 * 1024;
 /// Keys of a key set.
 pub const JWKS_KEYS_MAX: usize = 64;
+/// How long a browser may remember that a page of another origin may ask: it asks that before each kind
+/// of request otherwise. A change of the settings reaches it so much later.
+pub const PREFLIGHT_AGE: Duration = Duration::from_secs(60 * 60);
 /// Revocations in force. Each is some 200 bytes, in memory and on disk. Beyond: `slow_down`.
 pub const REVOCATIONS_MAX: usize = 100_000;
 /// How long a revocation waits for the connections it concerns to stop, before it is answered: less

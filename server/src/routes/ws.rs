@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use axum::{
     extract::{State, WebSocketUpgrade, ws::rejection::WebSocketUpgradeRejection},
+    http::{HeaderMap, header},
     response::{IntoResponse, Response},
 };
 use rethread_shared::{
@@ -23,13 +24,25 @@ use crate::{metrics::meters::Transport, request::Request, schema, socket};
         (status = 426, description = "`bad_frame`: the connection cannot be upgraded.",
          body = schema::ErrorBody),
     ),
-    extensions(("x-error-codes" = json!(["bad_frame", "slow_down"])))
+    extensions(("x-error-codes" = json!(["bad_frame", "forbidden", "slow_down"])))
 )]
 pub(super) async fn upgrade(
     State(app): State<Arc<App>>,
     asking: Asking,
+    headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Problem> {
+    let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or_default());
+    if let Some(origin) = text(header::ORIGIN)
+        && !app.shared.origins.allow(origin, text(header::HOST))
+    {
+        return Err(WireError::new(
+            ErrorCode::Forbidden,
+            "pages of this origin may not come; the server's operator can let them, with http.origins",
+        )
+        .with_received(origin)
+        .into());
+    }
     let upgrade = upgrade.map_err(|cause| {
         let error = WireError::new(
             ErrorCode::BadFrame,

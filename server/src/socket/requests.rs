@@ -120,38 +120,21 @@ impl Socket {
             limits: Announced::default(),
         }))
         .await?;
-        for refusal in self.drop_ungranted(&grant) {
+        for refusal in self.deliveries.keep_granted(&self.shared.bridge, &grant) {
             self.answer(&Frame::Error(refusal)).await?;
         }
         Ok(())
     }
 
-    /// Ends the subscriptions that are not granted any more; gives what is to be said of each.
-    pub(super) fn drop_ungranted(&mut self, grant: &Grant) -> Vec<WireErrorFrame> {
-        let mut refused = Vec::new();
-        for thread in self.deliveries.threads() {
-            let granted = grant
-                .require(Scope::Subscribe)
-                .and_then(|()| self.shared.bridge.thread(&thread, grant).map(drop));
-            if let Err(error) = granted {
-                self.deliveries.unsubscribe(&thread);
-                refused.push(not_subscribed(&thread, error));
-            }
-        }
-        refused
-    }
-
     async fn subscribe(&mut self, ask: Subscribe, grant: &Grant) -> Result<(), WireErrorFrame> {
         let Subscribe { thread, after } = ask;
         let refuse = |error| not_subscribed(&thread, error);
-        grant.require(Scope::Subscribe).map_err(refuse)?;
-        self.shared.bridge.thread(&thread, grant).map_err(refuse)?;
-        let log = self.shared.bridge.log().clone();
         if matches!(after, Start::After(_)) && !std::mem::replace(&mut self.came_back, true) {
             self.shared.connections.delivery().of(Transport::WebSocket).reconnects.increment(1);
         }
         let (meters, card) = (self.shared.connections.feeds(), self.place.card());
-        let opening = self.deliveries.subscribe(&*log, &thread, after, meters, card);
+        let bridge = &self.shared.bridge;
+        let opening = self.deliveries.subscribe(bridge, grant, &thread, after, meters, card);
         let opening = opening.map_err(refuse)?;
         if let Some(reset) = opening.reset {
             self.answer(&Frame::Reset(reset)).await?;
