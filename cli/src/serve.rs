@@ -22,7 +22,9 @@ pub(crate) async fn run(args: Serve) -> anyhow::Result<()> {
         .with_writer(std::io::stderr)
         .with_env_filter(
             tracing_subscriber::EnvFilter::try_from_default_env()
-                .unwrap_or_else(|_| "info,fjall=warn,lsm_tree=warn".into()),
+                .unwrap_or_else(|_| "info,fjall=warn,lsm_tree=warn".into())
+                // It would write out whole frames, and tokens with them.
+                .add_directive("tungstenite=info".parse()?),
         )
         .init();
     let mut config = args.settings.load()?.config;

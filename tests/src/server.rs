@@ -28,6 +28,7 @@ pub struct Server {
     folder: TempDir,
     port: u16,
     args: Vec<String>,
+    env: Vec<(String, String)>,
 }
 
 impl Server {
@@ -43,11 +44,25 @@ impl Server {
     /// When it does not come up.
     #[must_use]
     pub fn start_with(args: &[&str]) -> Self {
+        Self::start_with_all(args, &[])
+    }
+
+    /// Starts one with further variables in its environment.
+    ///
+    /// # Panics
+    /// When it does not come up.
+    #[must_use]
+    pub fn start_with_env(env: &[(&str, &str)]) -> Self {
+        Self::start_with_all(&[], env)
+    }
+
+    fn start_with_all(args: &[&str], env: &[(&str, &str)]) -> Self {
         let mut server = Self {
             child: None,
             folder: tempfile::tempdir().expect("a temporary folder"),
             port: 0,
             args: args.iter().map(ToString::to_string).collect(),
+            env: env.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect(),
         };
         for _ in 0..10 {
             server.port = rand::random_range(PORTS);
@@ -65,7 +80,7 @@ impl Server {
     #[must_use]
     pub fn start_on_any_port() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let mut server = Self { child: None, folder, port: 0, args: vec![] };
+        let mut server = Self { child: None, folder, port: 0, args: vec![], env: vec![] };
         assert!(server.launch(), "rethread did not come up:\n{}", server.log_tail());
         server
     }
@@ -189,6 +204,7 @@ impl Server {
             .arg(self.data())
             .args(&self.args)
             .env("RETHREAD_SECRET", SECRET)
+            .envs(self.env.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(self.log_file())
@@ -218,6 +234,12 @@ impl Server {
     fn log_file(&self) -> File {
         let path = self.log_path();
         OpenOptions::new().create(true).append(true).open(path).expect("a log can be written")
+    }
+
+    /// All that it has written to its log.
+    #[must_use]
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.log_path()).unwrap_or_default()
     }
 
     fn log_tail(&self) -> String {

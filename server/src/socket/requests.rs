@@ -9,6 +9,7 @@ use rethread_shared::{
         Welcome, WireErrorFrame,
     },
     limits::{Announced, FRAME_BYTES_MAX, PUBLISH_EVENTS_MAX, PUBLISHES_IN_FLIGHT_MAX},
+    mask_tokens,
 };
 use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
@@ -86,6 +87,7 @@ impl Socket {
     }
 
     async fn hello(&mut self, hello: Hello) -> Result<(), WireErrorFrame> {
+        let client = hello.client.map(mask_tokens);
         let grant = self.shared.gate.check(&hello.token).await.map_err(error)?;
         let (id, bridge) = (self.place.id, &self.shared.bridge);
         match &mut self.access {
@@ -108,12 +110,12 @@ impl Socket {
             None => {
                 self.access = Some(self.shared.gate.enter(grant.clone()).map_err(error)?);
                 bridge.connected(id, self.notes.0.clone(), &grant);
-                let client = hello.client.as_deref().unwrap_or("unnamed");
+                let client = client.as_deref().unwrap_or("unnamed");
                 let request = &self.request.id;
                 tracing::debug!(connection = id.0, %request, user = %grant.user(), client, "hello");
             }
         }
-        self.place.card().introduce(grant.user(), hello.client.as_deref());
+        self.place.card().introduce(grant.user(), client.as_deref());
         self.answer(&Frame::Welcome(Welcome {
             session: format!("{:x}", id.0),
             heartbeat_ms: self.shared.heartbeat.as_millis() as u64,
