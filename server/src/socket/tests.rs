@@ -8,11 +8,11 @@ use std::{
     time::Duration,
 };
 
-use axum::extract::ws::Message;
 use futures_util::future::join_all;
 use jsonwebtoken::{EncodingKey, Header, encode};
 use rethread_shared::{Epoch, ErrorCode, EventId, ThreadId, frame::Start};
 use serde_json::{Value, json};
+use tokio_tungstenite::tungstenite::Message;
 
 use super::delivery::Deliveries;
 use crate::{
