@@ -76,7 +76,7 @@ fn what_is_right_passes() {
 
 #[test]
 fn one_fault_in_100_000_events_is_caught() {
-    for seed in 1..=4 {
+    for seed in [crate::events::unix_ms()] {
         let mut random = Random::new(seed);
         let anywhere = random.below(EVENTS - 2) as usize;
         for wrong in [Wrong::Drop, Wrong::Repeat, Wrong::Swap] {
