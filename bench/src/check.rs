@@ -84,21 +84,14 @@ fn excerpt(bytes: &[u8]) -> String {
 pub(crate) struct Follower {
     thread: String,
     last: u64,
-    /// False for one that takes what comes, until something has.
-    is_placed: bool,
     /// What brings it back to where it was: the epoch, or whatever else its server wants to hear.
     mark: String,
 }
 
 impl Follower {
-    /// A subscriber that begins with the first event.
-    pub(crate) fn new(thread: &str) -> Self {
-        Self { thread: thread.to_owned(), last: 0, is_placed: true, mark: String::new() }
-    }
-
-    /// A subscriber that begins with what comes.
-    pub(crate) fn from_now(thread: &str) -> Self {
-        Self { is_placed: false, ..Self::new(thread) }
+    /// A subscriber that begins after so many events.
+    pub(crate) fn after(thread: &str, last: u64) -> Self {
+        Self { thread: thread.to_owned(), last, mark: String::new() }
     }
 
     /// The last event that came.
@@ -130,10 +123,9 @@ impl Follower {
         let at =
             AFTER.find(subscribed).ok_or_else(|| unreadable("`after`"))? + AFTER.needle().len();
         let (after, _) = number(&subscribed[at..]).ok_or_else(|| unreadable("`after`"))?;
-        if std::mem::replace(&mut self.is_placed, true) && after != self.last {
+        if after != self.last {
             return Err(Fault::Broken { last: self.last, first: after + 1 });
         }
-        self.last = after;
         self.set_mark(epoch);
         Ok(())
     }
@@ -153,9 +145,6 @@ impl Follower {
         while let Some(at) = MARKED.find(rest) {
             let marked = &rest[at + MARK.len()..];
             let (number, due) = marks(marked).ok_or_else(unreadable)?;
-            if !std::mem::replace(&mut self.is_placed, true) {
-                self.last = number - 1;
-            }
             if number != self.last + 1 {
                 return Err(Fault::Broken { last: self.last, first: number });
             }

@@ -163,10 +163,10 @@ impl Load {
             let book = &mut self.book;
             self.swarm.make_room(|message| book.take(message, &mut |_| ()))?;
             let id = &self.book.threads[thread].id;
-            let follower = match from {
-                Begin::Now => Follower::from_now(id),
-                _ => Follower::new(id),
-            };
+            // Who comes late to a server that keeps nothing begins with what comes, too.
+            let is_now = matches!(from, Begin::Now) || !self.target.dialect.keeps();
+            let last = if is_now { self.book.threads[thread].source.made() } else { 0 };
+            let follower = Follower::after(id, last);
             let opening = match from {
                 Begin::Start | Begin::Slow => self.target.dialect.subscriber(id, From::Start),
                 Begin::Now => self.target.dialect.subscriber(id, From::Now),
@@ -359,6 +359,11 @@ impl Load {
     /// When something is missing at the end.
     pub(crate) fn drain(&mut self) -> Result<()> {
         self.wait("the end", |load| load.book.behind())
+    }
+
+    /// What is not acknowledged, or not with every subscriber, in words.
+    pub(crate) fn missing(&self) -> Option<String> {
+        self.book.behind()
     }
 
     /// Waits until all is acknowledged, whether delivered or not.

@@ -40,14 +40,12 @@ pub(super) fn run(run: &Run<'_>) -> Result<Vec<Measure>> {
             Measure::new("server CPU per delivery", "us", paced.cost.server / deliveries * 1e6),
         ]);
     }
-    if paced.is_carried {
-        measures.extend([
-            Measure::new("publish to receive, p50", "ms", paced.ms(0.5)),
-            Measure::new("publish to receive, p99", "ms", paced.ms(0.99)),
-            Measure::new("publish to receive, max", "ms", paced.ms(1.0)),
-        ]);
-    }
-    measures.push(Measure::new("server memory", "MiB", mib(memory)));
+    measures.extend([
+        Measure::new("publish to receive, p50", "ms", paced.ms(0.5)),
+        Measure::new("publish to receive, p99", "ms", paced.ms(0.99)),
+        Measure::new("publish to receive, max", "ms", paced.ms(1.0)),
+        Measure::new("server memory", "MiB", mib(memory)),
+    ]);
     measures.extend(busy(paced.cost));
     Ok(measures)
 }
