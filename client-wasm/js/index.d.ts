@@ -354,6 +354,7 @@ export type ServerErrorCode =
   | "too_many_in_flight"
   | "slow_down"
   | "log_unavailable"
+  | "orchestrator_unavailable"
   | "shutting_down"
   | "internal";
 

@@ -27,15 +27,18 @@ pub enum Scope {
     Publish,
     /// Take work.
     Serve,
+    /// Operate the server: everything below `/v1/admin`. Grants no thread.
+    Admin,
 }
 
 impl Scope {
     /// All of them, as words of a token.
-    pub const ALL: [(&'static str, Self); 4] = [
+    pub const ALL: [(&'static str, Self); 5] = [
         ("subscribe", Self::Subscribe),
         ("send", Self::Send),
         ("publish", Self::Publish),
         ("serve", Self::Serve),
+        ("admin", Self::Admin),
     ];
 }
 
@@ -55,7 +58,7 @@ const EXPIRY_MAX: u64 = 253_402_300_799;
 pub struct Claims {
     /// The user.
     pub sub: String,
-    /// Words with spaces between: `subscribe send publish serve`.
+    /// Words with spaces between: `subscribe send publish serve admin`.
     #[serde(default)]
     pub scope: String,
     /// Threads beside the user's own; `["*"]` is all.
@@ -87,6 +90,18 @@ enum Threads {
 }
 
 impl Grant {
+    /// For what is done in this process, without a token: everything, in every thread, for ever, in
+    /// the name of `user`.
+    #[must_use]
+    pub fn trusted(user: &str) -> Self {
+        Self {
+            user: user.into(),
+            scopes: Scope::ALL.iter().map(|(_, scope)| *scope).collect(),
+            threads: Threads::All,
+            expires_at: EXPIRY_MAX,
+        }
+    }
+
     /// The user it names.
     #[must_use]
     pub fn user(&self) -> &Arc<str> {
@@ -97,6 +112,11 @@ impl Grant {
     #[must_use]
     pub fn expires_at(&self) -> u64 {
         self.expires_at
+    }
+
+    /// What it may do.
+    pub fn scopes(&self) -> impl Iterator<Item = Scope> {
+        self.scopes.iter().copied()
     }
 
     /// True when it grants every thread.

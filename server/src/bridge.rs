@@ -1,19 +1,22 @@
 //! The bridge: the single way in for events. Resolve the run to its thread, check the grant and
 //! the run's order, append, acknowledge.
 //!
-//! - [`resolve`]: from a run's id to its thread, step by step;
+//! - [`resolve`]: from a run's id to its thread, step by step; `route`: for somebody with a grant;
 //! - [`runs`]: where each run is, kept in step with the log;
 //! - [`publish`]: events from publishers;
 //! - [`asking`]: messages from people, the work they start, and its end;
 //! - [`desk`]: which connection works on what;
+//! - [`live`]: the runs as they are now, for operators;
 //! - `own`: events of the server's own; `recover`: what was going on when the server stopped.
 
 pub mod asking;
 pub mod desk;
+pub mod live;
 mod own;
 pub mod publish;
 mod recover;
 pub mod resolve;
+mod route;
 pub mod runs;
 
 use std::{
@@ -22,16 +25,20 @@ use std::{
 };
 
 use rethread_shared::{
-    ErrorCode, RunId, ThreadId, WireError,
-    limits::{AGENT_GRACE, APPENDS_QUEUED_MAX, WORK_START_DEADLINE},
+    Epoch, ErrorCode, ThreadId, WireError,
+    limits::{AGENT_GRACE, APPENDS_QUEUED_MAX, NAME_BYTES_MAX, WORK_START_DEADLINE},
 };
 use tokio::sync::Semaphore;
 
 use crate::{
-    auth::Grant,
-    log::{Log, LogError, ThreadInfo},
+    auth::{Grant, Scope},
+    log::{Created, Log, LogError, NewThread, ThreadInfo},
+    metrics::meters::Publishing,
+    now,
+    refusals::Refusals,
 };
 use desk::Desk;
+use resolve::{Resolver, orchestrator::Asked};
 use runs::Runs;
 
 /// How patient the bridge is with agents.
@@ -49,15 +56,27 @@ impl Default for Patience {
     }
 }
 
+/// What a bridge is made of beside its log.
+#[derive(Clone, Debug, Default)]
+pub struct Setup {
+    /// How patient it is with agents.
+    pub patience: Patience,
+    /// Who may know the runs that it does not.
+    pub orchestrator: Option<Asked>,
+}
+
 /// The bridge of one server. Shared by all connections and requests.
 pub struct Bridge {
     log: Arc<dyn Log>,
     runs: Runs,
+    resolver: Resolver,
     desk: Desk,
     patience: Patience,
     /// Bounds the events that wait for the commit thread.
     room: Arc<Semaphore>,
     stopping: AtomicBool,
+    meters: Publishing,
+    refusals: Arc<Refusals>,
     me: Weak<Self>,
 }
 
@@ -71,13 +90,22 @@ impl Bridge {
     /// A bridge to `log`. Call [`Bridge::recover`] before it is used.
     #[must_use]
     pub fn new(log: Arc<dyn Log>, patience: Patience) -> Arc<Self> {
+        Self::with(log, Setup { patience, ..Setup::default() })
+    }
+
+    /// A bridge to `log` that is made otherwise than by default.
+    #[must_use]
+    pub fn with(log: Arc<dyn Log>, setup: Setup) -> Arc<Self> {
         Arc::new_cyclic(|me| Self {
+            resolver: Resolver::new(log.clone(), setup.orchestrator),
             log,
             runs: Runs::default(),
             desk: Desk::default(),
-            patience,
+            patience: setup.patience,
             room: Arc::new(Semaphore::new(APPENDS_QUEUED_MAX)),
             stopping: AtomicBool::new(false),
+            meters: Publishing::default(),
+            refusals: Arc::default(),
             me: me.clone(),
         })
     }
@@ -86,6 +114,43 @@ impl Bridge {
     #[must_use]
     pub fn log(&self) -> &Arc<dyn Log> {
         &self.log
+    }
+
+    /// Makes a thread that belongs to the grant's user, or gives the one that does.
+    ///
+    /// # Errors
+    /// `forbidden`, `bad_frame`, `thread_taken` when it is somebody else's, `log_unavailable`.
+    pub async fn create(
+        &self,
+        thread: &ThreadId,
+        title: Option<String>,
+        grant: &Grant,
+    ) -> Result<Created, WireError> {
+        grant.require_any(&[Scope::Send, Scope::Publish])?;
+        if title.as_ref().is_some_and(|title| title.len() > NAME_BYTES_MAX) {
+            return Err(WireError::new(
+                ErrorCode::BadFrame,
+                format!("a title has at most {NAME_BYTES_MAX} bytes"),
+            ));
+        }
+        let new = NewThread {
+            thread: thread.clone(),
+            owner: grant.user().to_string(),
+            title,
+            created_at: now::unix_ms(),
+            epoch: Epoch::generate(now::random()),
+        };
+        let created = self.log.create(new).await?;
+        if !created.is_new && !grant.grants(&created.thread) {
+            return Err(taken(thread, grant));
+        }
+        Ok(created)
+    }
+
+    /// What was refused.
+    #[must_use]
+    pub fn refusals(&self) -> &Arc<Refusals> {
+        &self.refusals
     }
 
     /// The thread, if it exists and is granted.
@@ -98,15 +163,18 @@ impl Bridge {
             _ => Err(WireError::thread_not_found(thread)),
         }
     }
+}
 
-    /// The thread of a run, if both exist and the thread is granted.
-    fn thread_of(&self, run: &RunId, grant: &Grant) -> Result<ThreadInfo, WireError> {
-        let resolved = resolve::resolve(&*self.log, run)?;
-        match self.log.thread(&resolved.thread)? {
-            Some(info) if grant.grants(&info) => Ok(info),
-            _ => Err(WireError::thread_not_found(&resolved.thread)),
-        }
-    }
+/// Whoever names a thread's id when creating it learns that the name is taken; there is no way
+/// around that. It learns no more: not whose it is, nor what is in it.
+fn taken(thread: &ThreadId, grant: &Grant) -> WireError {
+    WireError::new(
+        ErrorCode::ThreadTaken,
+        format!(
+            "{thread} cannot be created for {}: choose another id, or leave `thread` out",
+            grant.user()
+        ),
+    )
 }
 
 impl From<LogError> for WireError {

@@ -1,39 +1,66 @@
-//! What a server is told at its start.
+//! What a server is told: every setting, where its value came from, and what is wrong with it.
+//!
+//! A group of settings is one struct, declared with [`settings!`]: name, type, default and text of each
+//! setting stand in one place. From that one declaration come the struct itself, the file (TOML, a table
+//! a group), the environment (`RETHREAD_GROUP_KEY`), the flags (`--group-key`), their help, the example
+//! file and the print-out of what is in force. Later in this order wins: default, file, environment, flag.
+//!
+//! To add a setting, add it to its group; to add a group, declare it where it is used and name it in
+//! [`Config`]. Then bring `docs/rethread.toml` up to date:
+//! `cargo run -q -- config --example > docs/rethread.toml`.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+mod agents;
+mod auth;
+mod http;
+mod load;
+mod log;
+mod print;
+pub(crate) mod setting;
+mod value;
 
-use rethread_shared::limits::HEARTBEAT;
+pub use agents::Agents;
+pub use auth::Auth;
+pub use http::Http;
+pub use load::{ConfigError, InForce, Loaded, Origin, Sources};
+pub use log::Log;
+pub use print::example;
+pub use setting::{Entry, Field, Group, Setting};
+pub use value::{Secret, Size, Span};
 
-use crate::bridge::Patience;
+pub(crate) use setting::settings;
 
-/// The settings of one server.
-#[derive(Clone, Debug)]
-pub struct Config {
-    /// Where it listens.
-    pub listen: SocketAddr,
-    /// The folder that holds the log.
-    pub data: PathBuf,
-    /// The secret that tokens are signed with.
-    pub secret: String,
-    /// True to hand out tokens to whoever asks. Only on loopback.
-    pub dev: bool,
-    /// See [`HEARTBEAT`].
-    pub heartbeat: Duration,
-    /// How patient it is with agents.
-    pub patience: Patience,
+use std::path::PathBuf;
+
+use crate::{bridge::resolve::orchestrator::settings::OrchestratorSettings, metrics};
+
+setting::groups! {
+    /// The settings of one server.
+    pub struct Config {
+        /// The listener and its connections.
+        http: Http,
+        /// Who may do what.
+        auth: Auth,
+        /// The durable log.
+        log: Log,
+        /// How patient the server is with agents.
+        agents: Agents,
+        /// The orchestrator: a service of yours that knows which thread a run belongs to.
+        orchestrator: OrchestratorSettings,
+        /// The metrics.
+        metrics: metrics::Settings,
+    }
 }
 
 impl Config {
-    /// The defaults, on a port of the system's choice.
+    /// The defaults, with this data folder and this secret for tokens.
     #[must_use]
-    pub fn new(data: PathBuf, secret: String) -> Self {
-        Self {
-            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
-            data,
-            secret,
-            dev: false,
-            heartbeat: HEARTBEAT,
-            patience: Patience::default(),
-        }
+    pub fn new(data: PathBuf, secret: impl Into<String>) -> Self {
+        let mut config = Self::default();
+        config.log.data = data;
+        config.auth.secret = Some(Secret::new(secret));
+        config
     }
 }
+
+#[cfg(test)]
+mod tests;

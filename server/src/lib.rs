@@ -4,16 +4,32 @@
 //! Data flows one way: [`routes`] and [`socket`] take events in → [`bridge`] resolves, checks and
 //! appends → [`log`] makes durable → [`feed`]s bring them to subscribers. Only `routes` and `socket`
 //! know axum; the log knows nothing above it.
+//!
+//! Two ways to use it: [`server::run`] is a process of its own, as `rethread serve` is; or a [`Server`]
+//! is opened inside a program that has a web server, which mounts its [`router`] and publishes
+//! and follows in the same process ([`Server::trusted`]). `docs/embedding.md` is the guide to that.
 #![deny(missing_docs)]
 #![forbid(unsafe_code)]
 
+pub mod archive;
 pub mod auth;
 pub mod bridge;
+pub mod check;
 pub mod config;
 pub mod connections;
 pub mod feed;
+pub mod health;
 pub mod log;
+pub mod metrics;
 mod now;
+pub mod refusals;
+pub mod request;
 pub mod routes;
+mod schema;
 pub mod server;
 pub mod socket;
+pub mod trusted;
+
+pub use routes::{openapi, router};
+pub use server::Server;
+pub use trusted::Trusted;

@@ -46,6 +46,15 @@ pub trait Log: Send + Sync + 'static {
         limit: usize,
     ) -> BoxFuture<'_, Result<Vec<ThreadInfo>, LogError>>;
 
+    /// Threads that are older than `before`, each with the mark to go on from, the newest first: of one
+    /// owner, or all. A mark of `u64::MAX` is before none.
+    fn older_threads(
+        &self,
+        owner: Option<&str>,
+        before: u64,
+        limit: usize,
+    ) -> BoxFuture<'_, Result<Vec<(u64, ThreadInfo)>, LogError>>;
+
     /// Gives a thread a title.
     fn entitle(&self, thread: &ThreadId, title: &str) -> BoxFuture<'_, Result<(), LogError>>;
 
@@ -123,7 +132,7 @@ pub struct Created {
 }
 
 /// A thread as it is now.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ThreadInfo {
     /// Its id.
     pub thread: ThreadId,
@@ -134,6 +143,7 @@ pub struct ThreadInfo {
     /// The user who owns it.
     pub owner: Arc<str>,
     /// What a list of threads shows for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub title: Option<Arc<str>>,
     /// When it was created, milliseconds since 1970.
     pub created_at: u64,
@@ -146,7 +156,13 @@ pub struct NewRecord {
     pub id: EventId,
     /// Its JSON text without `seq`: an object that is not empty.
     pub body: Bytes,
+    /// The request that brings it, on the first of a request's events: it goes along to the
+    /// subscribers' logs, and is not stored.
+    pub request: Option<RequestId>,
 }
+
+/// Names a request in the logs of everything that it leads to. Cheap to clone.
+pub type RequestId = Arc<str>;
 
 /// A stored event.
 #[derive(Clone, Debug)]
@@ -198,6 +214,18 @@ pub struct RunRecord {
     pub connected: bool,
     /// True until it has ended.
     pub live: bool,
+    /// When something was last heard of it, milliseconds since 1970; behind by a while, for it is not
+    /// written with each event.
+    #[serde(default)]
+    pub active_at: u64,
+}
+
+impl RunRecord {
+    /// Since when it may have been idle. Records of older versions know when they were made.
+    #[must_use]
+    pub fn idle_since(&self) -> u64 {
+        self.active_at.max(self.created_at)
+    }
 }
 
 /// Why the log did not do what was asked.

@@ -1,10 +1,14 @@
 //! Every address of the server, and the few lines behind each.
 
+mod admin;
 mod body;
 mod events;
 mod health;
+mod metrics;
+mod openapi;
 mod page;
 mod problem;
+mod request;
 mod stream;
 mod threads;
 mod token;
@@ -12,16 +16,15 @@ mod ws;
 
 use std::sync::Arc;
 
-use axum::{
-    Router,
-    routing::{get, post},
-    serve::ListenerExt,
-};
-use rethread_shared::{ErrorCode, WireError, frame::SOCKET_PATH, limits::HTTP_BODY_BYTES_MAX};
-
+use axum::{Router, serve::ListenerExt};
+use rethread_shared::{ErrorCode, WireError, limits::HTTP_BODY_BYTES_MAX};
 use tokio::net::TcpListener;
+use utoipa::openapi::OpenApi;
+use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::socket::Shared;
+pub use openapi::openapi;
+
+use crate::{server::Server, socket::Shared};
 use problem::Problem;
 
 /// Threads: make one, list them.
@@ -38,6 +41,8 @@ const DEV_TOKEN: &str = "/v1/dev/token";
 const HEALTHZ: &str = "/healthz";
 /// Should it be sent traffic?
 const READYZ: &str = "/readyz";
+/// What the server counts and measures.
+const METRICS: &str = "/metrics";
 
 /// What every handler shares.
 #[derive(Clone, Debug)]
@@ -45,24 +50,71 @@ pub(crate) struct App {
     shared: Shared,
 }
 
-/// The routes of a server. With `dev`, tokens are handed out to whoever asks.
-pub fn router(shared: Shared, dev: bool) -> Router {
-    let mut router = Router::new()
-        .route(SOCKET_PATH, get(ws::upgrade))
-        .route(THREADS, post(threads::create).get(threads::list))
-        .route(RUNS, post(threads::mint_run))
-        .route(THREAD_EVENTS, get(events::read))
-        .route(EVENTS, post(events::publish))
-        .route(HEALTHZ, get(health::alive))
-        .route(READYZ, get(health::ready));
+/// The endpoints of a server, to be mounted in an application's own: at its root, or nested below a
+/// path, which then is part of the address that clients are given (`https://example.com/rethread`).
+/// Layers of the application, such as its own log-in, stand before it.
+///
+/// Without the chat page, and without tokens for whoever asks, also when `config.dev` is set: what is
+/// not an endpoint is answered with 404 and an error as JSON.
+///
+/// ```no_run
+/// # async fn example(server: rethread_server::Server) -> std::io::Result<()> {
+/// let app = axum::Router::new()
+///     .route("/", axum::routing::get(|| async { "the application's own" }))
+///     .nest("/rethread", rethread_server::router(&server));
+/// let listener = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;
+/// let stopping = server.clone();
+/// let signal = async move {
+///     let _ = tokio::signal::ctrl_c().await;
+///     stopping.stop();
+/// };
+/// axum::serve(listener, app).with_graceful_shutdown(signal).await?;
+/// server.close().await;
+/// # Ok(())
+/// # }
+/// ```
+pub fn router(server: &Server) -> Router {
+    let app = App { shared: server.shared.clone() };
+    finish(endpoints().fallback(nothing), app)
+}
+
+/// The routes of a server of its own: the endpoints and the chat page. With `dev`, tokens are handed
+/// out to whoever asks.
+fn with_page(shared: Shared, dev: bool) -> Router {
+    let mut router = endpoints();
     if dev {
-        router = router.route(DEV_TOKEN, get(token::dev));
+        router = router.routes(routes!(token::dev));
     }
+    finish(router.fallback(page::serve), App { shared })
+}
+
+/// Every endpoint, each with its description: a handler that has none cannot be added.
+fn endpoints() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new()
+        .routes(routes!(ws::upgrade))
+        .routes(routes!(threads::create, threads::list))
+        .routes(routes!(threads::mint_run))
+        .routes(routes!(events::read))
+        .routes(routes!(events::publish))
+        .routes(routes!(health::alive))
+        .routes(routes!(health::ready))
+        .routes(routes!(metrics::text))
+        .routes(routes!(openapi::document))
+}
+
+/// The descriptions of all of them, with those that not every server has.
+fn described() -> OpenApi {
+    endpoints().routes(routes!(token::dev)).nest(admin::ADMIN, admin::endpoints()).into_openapi()
+}
+
+fn finish(router: OpenApiRouter<Arc<App>>, app: App) -> Router {
+    let app = Arc::new(app);
+    let router: Router<Arc<App>> = router.nest(admin::ADMIN, admin::router(&app)).into();
     router
-        .fallback(page::serve)
         .method_not_allowed_fallback(not_allowed)
         .layer(axum::extract::DefaultBodyLimit::max(HTTP_BODY_BYTES_MAX))
-        .with_state(Arc::new(App { shared }))
+        .layer(axum::middleware::from_fn_with_state(app.clone(), request::follow))
+        .with_state(app)
 }
 
 /// Answers requests on `listener` until `shutdown` completes, and then those that are under way.
@@ -81,7 +133,17 @@ pub async fn serve(
             tracing::debug!(%error, "TCP_NODELAY");
         }
     });
-    axum::serve(listener, router(shared, dev)).with_graceful_shutdown(shutdown).await
+    axum::serve(
+        listener,
+        with_page(shared, dev).into_make_service_with_connect_info::<std::net::SocketAddr>(),
+    )
+    .with_graceful_shutdown(shutdown)
+    .await
+}
+
+async fn nothing(uri: axum::http::Uri) -> Problem {
+    let message = format!("nothing is at {}; see PROTOCOL.md for the endpoints", uri.path());
+    WireError::new(ErrorCode::NotFound, message).into()
 }
 
 async fn not_allowed(method: axum::http::Method, uri: axum::http::Uri) -> Problem {

@@ -1,23 +1,176 @@
 //! A whole server: from the data folder to the listener, and back again at its end.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::Path,
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use anyhow::{Context, anyhow, bail};
-use rethread_shared::{Epoch, limits::DRAIN_DEADLINE};
+use rethread_shared::{
+    Epoch,
+    limits::{DRAIN_DEADLINE, METRICS_UPKEEP},
+};
 use tokio::net::TcpListener;
 
 use crate::{
-    auth::Keys,
-    bridge::Bridge,
+    auth::{Keys, Scope},
+    bridge::{
+        Bridge, Patience, Setup,
+        resolve::orchestrator::{
+            Asked, guard::Guard, http::HttpOrchestrator, settings::OrchestratorSettings,
+        },
+    },
     config::Config,
     connections::Connections,
+    health::{Health, Part, State},
     log::{
         LocalLog, Log,
         engine::{Engine, Group, fjall::FjallEngine},
     },
+    metrics::{self, meters::Sampled},
     now, routes,
     socket::Shared,
+    trusted::Trusted,
 };
+
+const LOG_WATCHED_EVERY: Duration = Duration::from_millis(500);
+
+/// A server that is open: its log is read, its bridge takes events, and nothing listens yet.
+///
+/// [`run`] is the whole of it for a process of its own. A program that has a web server already
+/// mounts [`router`](crate::router) in it, and publishes and follows in this process through
+/// [`Server::trusted`]. Cheap to clone; all clones are the same server.
+///
+/// ```
+/// use std::time::Duration;
+/// use rethread_server::{Server, auth::Scope, config::Config};
+///
+/// # #[tokio::main]
+/// # async fn main() -> anyhow::Result<()> {
+/// # let folder = tempfile::tempdir()?;
+/// # let data = folder.path().to_path_buf();
+/// # let secret = "a secret of at least 32 bytes, for tokens".to_owned();
+/// let server = Server::open(Config::new(data, secret)).await?;
+/// let app: axum::Router = axum::Router::new()
+///     .nest("/rethread", rethread_server::router(&server));
+/// // What the application's own log-in hands to its browsers.
+/// let token = server.token("ada", &[Scope::Subscribe, Scope::Send], Duration::from_secs(3_600));
+/// # drop((app, token));
+/// server.close().await;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Server {
+    pub(crate) shared: Shared,
+    log: LocalLog,
+}
+
+impl Server {
+    /// Opens the log in the data folder, and takes up the runs that were going on when it was closed.
+    /// Needs a tokio runtime. `config.http.listen` and `config.auth.dev` are [`run`]'s.
+    ///
+    /// # Errors
+    /// When the data folder cannot be used, or another server uses it.
+    pub async fn open(config: Config) -> anyhow::Result<Self> {
+        // First of all: what is made before there is a recorder counts nothing.
+        let exposition = metrics::install();
+        let folder = config.log.data.join("log");
+        let engine =
+            open(&folder).with_context(|| format!("the data folder {}", folder.display()))?;
+        let log = LocalLog::open(Arc::new(engine))?;
+        let Some(secret) = &config.auth.secret else {
+            bail!("no secret to sign tokens with: expected auth.secret to be set");
+        };
+        let health = Arc::new(Health::new());
+        let orchestrator = orchestrator(config.orchestrator, &health)?;
+        let watch_orchestrator = orchestrator.clone();
+        let setup = Setup { patience: Patience::from(&config.agents), orchestrator };
+        let bridge = Bridge::with(Arc::new(log.clone()) as Arc<dyn Log>, setup);
+        bridge.recover().await.context("taking up the runs of before")?;
+        let shared = Shared {
+            bridge,
+            keys: Arc::new(Keys::from_secret(secret.reveal())),
+            connections: Arc::new(Connections::default()),
+            health: health.clone(),
+            heartbeat: config.http.heartbeat.get(),
+            metrics: config.metrics,
+        };
+        for part in [Part::Log, Part::Registry, Part::Feeds, Part::Agents] {
+            health.report(part, State::Active, "");
+        }
+        let stopped = shared.connections.leaving().clone();
+        let watched = watch(shared.bridge.log().clone(), health);
+        let figures = sample(Arc::downgrade(&shared.bridge));
+        let asked = async {
+            if let Some(orchestrator) = watch_orchestrator {
+                orchestrator.guard.watch().await;
+            }
+        };
+        let chores = async { tokio::join!(watched, asked, exposition.keep_up(), figures) };
+        tokio::spawn(async move { stopped.run_until_cancelled(chores).await });
+        Ok(Self { shared, log })
+    }
+
+    /// The single way in for events. It asks for a [`Grant`](crate::auth::Grant) at each call;
+    /// [`Server::trusted`] is more convenient.
+    #[must_use]
+    pub fn bridge(&self) -> &Arc<Bridge> {
+        &self.shared.bridge
+    }
+
+    /// Publishes, asks, serves and follows in this process, without a token, in the name of `user`.
+    #[must_use]
+    pub fn trusted(&self, user: &str) -> Trusted {
+        Trusted::new(self.shared.bridge.clone(), self.shared.connections.clone(), user)
+    }
+
+    /// Makes a token for the threads that `user` owns.
+    #[must_use]
+    pub fn token(&self, user: &str, scopes: &[Scope], ttl: Duration) -> String {
+        let words: Vec<_> = scopes.iter().map(ToString::to_string).collect();
+        self.shared.keys.mint(user, &words.join(" "), Vec::new(), ttl)
+    }
+
+    /// Begins to stop: `/readyz` fails, the open connections and streams are told when to come back,
+    /// and end. For a web server's graceful shutdown, which waits for them; [`Server::close`] follows.
+    pub fn stop(&self) {
+        self.shared.health.stop();
+        self.shared.bridge.stop();
+        self.shared.connections.leaving().cancel();
+    }
+
+    /// Stops, waits until the connections have left, and writes what is queued. What is published later
+    /// is refused with `shutting_down`. The data folder is free for another server once this one, its
+    /// router and all that it gave away are dropped.
+    pub async fn close(&self) {
+        self.stop();
+        let connections = &self.shared.connections;
+        if !connections.leave(DRAIN_DEADLINE).await {
+            tracing::warn!(open = connections.open(), "some connections did not leave in time");
+        }
+        let log = self.log.clone();
+        if let Err(error) = tokio::task::spawn_blocking(move || log.close()).await {
+            tracing::error!(%error, "the log was not closed in order");
+        }
+    }
+}
+
+/// The orchestrator that the settings name.
+fn orchestrator(
+    settings: OrchestratorSettings,
+    health: &Arc<Health>,
+) -> anyhow::Result<Option<Asked>> {
+    let Some(url) = &settings.url else {
+        health.report(Part::Orchestrator, State::Active, "none is configured");
+        return Ok(None);
+    };
+    let http = Arc::new(HttpOrchestrator::new(url, &settings)?);
+    health.report(Part::Orchestrator, State::Active, "");
+    let about = settings.about;
+    Ok(Some(Asked { guard: Guard::new(http, settings, Some(health.clone())), about }))
+}
 
 /// Serves until `shutdown` completes; calls `ready` once it takes connections. At the end readiness
 /// fails, nothing new is accepted, the open connections are told when to come back, and what is
@@ -31,46 +184,61 @@ pub async fn run(
     shutdown: impl Future<Output = ()> + Send + 'static,
     ready: impl FnOnce() + Send,
 ) -> anyhow::Result<()> {
-    if config.dev && !listener.local_addr()?.ip().is_loopback() {
+    if config.auth.dev && !listener.local_addr()?.ip().is_loopback() {
         bail!(
             "--dev hands a token to whoever asks, so it listens on loopback only; \
              expected an address like 127.0.0.1:4242, received {}",
             listener.local_addr()?
         );
     }
-    let folder = config.data.join("log");
-    let engine = open(&folder).with_context(|| format!("the data folder {}", folder.display()))?;
-    let log = LocalLog::open(Arc::new(engine))?;
-    let bridge = Bridge::new(Arc::new(log.clone()) as Arc<dyn Log>, config.patience);
-    bridge.recover().await.context("taking up the runs of before")?;
-    let connections = Arc::new(Connections::default());
-    let shared = Shared {
-        bridge,
-        keys: Arc::new(Keys::from_secret(&config.secret)),
-        connections: connections.clone(),
-        heartbeat: config.heartbeat,
-    };
-    let (leaving, stopping) = (connections.leaving().clone(), shared.bridge.clone());
+    let dev = config.auth.dev;
+    let server = Server::open(config).await?;
+    let stopping = server.clone();
     let signal = async move {
         shutdown.await;
         tracing::info!("stopping: telling the connections when to come back");
         stopping.stop();
-        leaving.cancel();
     };
-    let serve = routes::serve(listener, shared, config.dev, signal);
+    let serve = routes::serve(listener, server.shared.clone(), dev, signal);
     ready();
-    let stopped = connections.leaving().clone();
+    let stopped = server.shared.connections.leaving().clone();
     tokio::select! {
         served = serve => served?,
         // Requests that are under way get the same time as connections.
         () = async { stopped.cancelled().await; tokio::time::sleep(DRAIN_DEADLINE).await } => {}
     }
-    if !connections.leave(DRAIN_DEADLINE).await {
-        tracing::warn!(open = connections.open(), "some connections did not leave in time");
-    }
-    tokio::task::spawn_blocking(move || log.close()).await?;
+    server.close().await;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Measures what is not counted up and down, until the server is gone.
+async fn sample(bridge: Weak<Bridge>) {
+    let work = |state| Sampled::new(metrics::gauge!(metrics::WORK, "state" => state));
+    let mut states = ["waiting", "offered", "working", "away"].map(work);
+    let mut serving = Sampled::new(metrics::gauge!(metrics::AGENTS_SERVING));
+    let mut every = tokio::time::interval(METRICS_UPKEEP);
+    loop {
+        every.tick().await;
+        let Some(bridge) = bridge.upgrade() else { return };
+        let figures = bridge.figures();
+        let counts = [figures.waiting, figures.offered, figures.with, figures.away];
+        for (state, count) in states.iter_mut().zip(counts) {
+            state.set(count);
+        }
+        serving.set(figures.serving);
+    }
+}
+
+/// Tells the health of the log until the server is gone.
+async fn watch(log: Arc<dyn Log>, health: Arc<Health>) {
+    let mut every = tokio::time::interval(LOG_WATCHED_EVERY);
+    while Arc::strong_count(&log) > 1 {
+        every.tick().await;
+        if let Some(reason) = log.poisoned() {
+            health.report(Part::Log, State::Failed, format!("{reason}; restart the server"));
+        }
+    }
 }
 
 /// Gives every thread of a data folder a new epoch; says how many there are. For a folder that was

@@ -99,6 +99,8 @@ error_codes! {
     SlowDown = "slow_down", 429, true;
     /// The log cannot store now. Nothing of this request was acknowledged.
     LogUnavailable = "log_unavailable", 503, true;
+    /// Only the orchestrator could know the run's thread, and it does not answer. Nothing was stored.
+    OrchestratorUnavailable = "orchestrator_unavailable", 503, true;
     /// The server is stopping. Come back.
     ShuttingDown = "shutting_down", 503, true;
     /// A fault of the server's own.

@@ -102,6 +102,8 @@ pub const DEV_TOKEN_TTL: Duration = Duration::from_secs(24 * 60 * 60);
 pub const GROUP_EVENTS_MAX: usize = 4_096;
 /// Bytes in one group commit; bounds the memory of a group and the size of its frames.
 pub const GROUP_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// A group commit that takes longer is logged: readers wait for it, and a disk that does this is ill.
+pub const COMMIT_SLOW: Duration = Duration::from_secs(1);
 /// Appends waiting for the commit thread. Beyond, publishers wait: back-pressure, not memory.
 pub const APPENDS_QUEUED_MAX: usize = 8_192;
 /// Groups that may wait to be made into frames. Beyond, the commit thread waits: followers that are
@@ -145,6 +147,40 @@ pub const WORK_START_DEADLINE: Duration = Duration::from_secs(30);
 pub const AGENT_GRACE: Duration = Duration::from_secs(20);
 /// How long a run stays in the registry after its last event.
 pub const REGISTRY_TTL: Duration = Duration::from_secs(24 * 60 * 60);
+/// Runs with their threads that are kept in memory, so that publishing to a run that is known asks no
+/// disk. Some 200 bytes each: 13 MiB.
+pub const RUNS_RESOLVED_KEPT_MAX: usize = 65_536;
+
+// The orchestrator -----------------------------------------------------------------------------
+
+/// How long one try to ask the orchestrator may take.
+pub const ORCHESTRATOR_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long a question to the orchestrator may take with all its tries: the publish that needs it waits,
+/// and with it what its connection publishes after it.
+pub const ORCHESTRATOR_DEADLINE: Duration = Duration::from_secs(4);
+/// Tries of one question to the orchestrator.
+pub const ORCHESTRATOR_TRIES_MAX: u32 = 3;
+/// First step of the backoff between them. Full jitter.
+pub const ORCHESTRATOR_BACKOFF_MIN: Duration = Duration::from_millis(100);
+/// Largest step of the backoff between them.
+pub const ORCHESTRATOR_BACKOFF_MAX: Duration = Duration::from_secs(1);
+/// Questions to the orchestrator at once. Beyond: `slow_down`, for a queue would make all of them late.
+pub const ORCHESTRATOR_IN_FLIGHT_MAX: usize = 64;
+/// Bytes of the orchestrator's answer. It holds one thread's id.
+pub const ORCHESTRATOR_ANSWER_BYTES_MAX: usize = 4 * 1024;
+/// How long the orchestrator's answer is believed that it knows no such run: a publisher that tries again
+/// and again is no storm on it, and a run that it has just learnt of is found soon.
+pub const ORCHESTRATOR_UNKNOWN_TTL: Duration = Duration::from_secs(3);
+/// Answers of the orchestrator that are kept for so long.
+pub const ORCHESTRATOR_ANSWERS_KEPT_MAX: usize = 4_096;
+/// An orchestrator that nobody has asked for so long is asked, so that its health is known.
+pub const ORCHESTRATOR_PROBE_EVERY: Duration = Duration::from_secs(15);
+/// Questions without an answer, one after the other, after which the orchestrator is left alone.
+pub const BREAKER_FAILURES_MAX: u32 = 5;
+/// How long it is left alone at first; doubled each time that it still does not answer.
+pub const BREAKER_OPEN_MIN: Duration = Duration::from_secs(1);
+/// How long it is left alone at most.
+pub const BREAKER_OPEN_MAX: Duration = Duration::from_secs(30);
 
 // A client -------------------------------------------------------------------------------------
 
@@ -178,6 +214,34 @@ pub const RUNS_WORKED_MAX: usize = 1_024;
 pub const SUBSCRIBER_BATCHES_MAX: usize = 32;
 /// Events that wait in one `Emitter`. Beyond, the emitting call waits.
 pub const EMITTER_EVENTS_MAX: usize = 1_024;
+
+// Seeing ----------------------------------------------------------------------------------------
+
+/// Characters of what a client calls itself in `hello` that the server remembers: enough for a name
+/// and a version, for each connection has one.
+pub const CLIENT_CHARS_MAX: usize = 64;
+/// Entries of a page for operators when the request names no limit.
+pub const ADMIN_PAGE_DEFAULT: usize = 100;
+/// Entries of a page for operators: what a person scrolls and a script reads at once.
+pub const ADMIN_PAGE_MAX: usize = 500;
+/// Runs that one page for operators looks at: a filter that fits few must not read the whole registry
+/// in one request. The page says where to go on.
+pub const ADMIN_RUNS_SEEN_MAX: usize = 2_000;
+/// Threads named for one connection in a page of connections; it says how many there are.
+pub const ADMIN_THREADS_NAMED_MAX: usize = 16;
+/// Bytes of an `X-Request-Id`. A UUID, a trace's id and a word beside it fit. Beyond, the server makes
+/// one of its own.
+pub const REQUEST_ID_BYTES_MAX: usize = 128;
+/// Characters of an address that the logs repeat: a thread's events, its id at its longest.
+pub const ASKED_CHARS_MAX: usize = 192;
+/// Refusals that operators can look back on: an hour of a publisher that tries each quarter of a minute.
+pub const REFUSALS_KEPT_MAX: usize = 256;
+/// Refusals that are logged in a second: a client that loops must not fill the disk with its errors.
+/// Beyond, they are counted, and the log says how many it left out.
+pub const REFUSALS_LOGGED_PER_SECOND_MAX: u32 = 20;
+/// How often measured times are taken into their histograms: until then each is kept as it came, eight
+/// bytes, at most some hundred thousand a second.
+pub const METRICS_UPKEEP: Duration = Duration::from_secs(2);
 
 // Shutdown -------------------------------------------------------------------------------------
 

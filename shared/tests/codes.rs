@@ -30,6 +30,7 @@ const CODES: &[(&str, u16, bool)] = &[
     ("too_many_in_flight", 429, true),
     ("slow_down", 429, true),
     ("log_unavailable", 503, true),
+    ("orchestrator_unavailable", 503, true),
     ("shutting_down", 503, true),
     ("internal", 500, true),
 ];

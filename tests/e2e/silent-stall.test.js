@@ -35,5 +35,5 @@ story(
     hasPublished(log, publisher);
     scene.note(`${log.head} events, ${proxy.sockets} connections`);
   },
-  { serve: ["--heartbeat-ms", String(HEARTBEAT_MS)] },
+  { serve: ["--heartbeat", `${HEARTBEAT_MS}ms`] },
 );

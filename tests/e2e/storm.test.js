@@ -58,5 +58,5 @@ story(
     }
     scene.note(`${had.join(", ")}; ${await chat.count()} events`);
   },
-  { serve: ["--heartbeat-ms", "400"] },
+  { serve: ["--heartbeat", "400ms"] },
 );

@@ -36,12 +36,7 @@ impl Api {
     /// connections are of no more use.
     #[must_use]
     pub fn new(url: &str, token: &str) -> Self {
-        let client = reqwest::Client::builder()
-            .no_proxy()
-            .pool_max_idle_per_host(0)
-            .build()
-            .expect("a client");
-        Self { client, url: url.to_owned(), token: token.to_owned() }
+        Self { client: client(), url: url.to_owned(), token: token.to_owned() }
     }
 
     /// A request with the token, to be completed and sent.
@@ -112,6 +107,17 @@ impl Api {
             after = format!("{}:{}", body["epoch"].as_str().expect("an epoch"), body["last"]);
         }
     }
+}
+
+/// HTTP without a token, a connection for each request.
+///
+/// # Panics
+/// When there can be none.
+#[must_use]
+pub fn client() -> reqwest::Client {
+    // Only the first of a process is taken; the others are the same.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).build().expect("a client")
 }
 
 /// Sends a request and reads what comes back.

@@ -141,7 +141,7 @@ async fn asking_again_gives_the_same_answer_and_starts_nothing() {
 
 #[tokio::test]
 async fn work_that_an_agent_did_not_start_goes_to_another() {
-    let server = Server::start_with(&["--work-start-ms", "300"]);
+    let server = Server::start_with(&["--work-start", "300ms"]);
     let api = server.api();
     let thread = api.thread().await;
     let mut stuck = agent(&server, "docs").await;
@@ -171,7 +171,7 @@ async fn work_of_an_agent_that_leaves_before_it_starts_goes_to_another() {
 
 #[tokio::test]
 async fn an_agent_that_comes_back_goes_on_and_one_that_does_not_is_lost() {
-    let server = Server::start_with(&["--agent-grace-ms", "500"]);
+    let server = Server::start_with(&["--agent-grace", "500ms"]);
     let api = server.api();
     let thread = api.thread().await;
     let mut person = server.socket().await;
@@ -212,7 +212,7 @@ async fn an_agent_that_comes_back_goes_on_and_one_that_does_not_is_lost() {
 
 #[tokio::test]
 async fn an_agent_that_does_not_come_back_after_a_crash_is_lost() {
-    let mut server = Server::start_with(&["--agent-grace-ms", "400"]);
+    let mut server = Server::start_with(&["--agent-grace", "400ms"]);
     let api = server.api();
     let thread = api.thread().await;
     let mut docs = agent(&server, "docs").await;

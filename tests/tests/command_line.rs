@@ -3,7 +3,7 @@
 use std::process::{Command, Output};
 
 use rethread_tests::{
-    api::{Api, answer},
+    api::{Api, answer, client},
     make,
     server::{SECRET, Server, binary},
 };
@@ -27,7 +27,7 @@ fn what_is_wrong_with_a_command_is_said_and_nothing_is_served() {
     for (output, says) in [
         (serve(&[]), "RETHREAD_SECRET"),
         (serve(&["--secret", "short"]), "32"),
-        (serve(&["--secret", SECRET, "--heartbeat-ms", "0"]), "heartbeat"),
+        (serve(&["--secret", SECRET, "--heartbeat", "0s"]), "heartbeat"),
         (rethread(&["serve", "--listen", "0.0.0.0:0", "--data", data, "--dev"]), "loopback"),
         (rethread(&["serve", "--listen", "nonsense", "--data", data]), "--listen"),
         (rethread(&["token", "--user", "ada"]), "--secret"),
@@ -66,9 +66,7 @@ async fn two_servers_do_not_share_a_data_folder() {
 #[tokio::test]
 async fn development_mode_gives_a_token_for_everything() {
     let mut server = Server::start_with(&["--dev"]);
-    let ask = |server: &Server| {
-        answer(reqwest::Client::new().get(format!("{}/v1/dev/token", server.url())))
-    };
+    let ask = |server: &Server| answer(client().get(format!("{}/v1/dev/token", server.url())));
     let given = ask(&server).await;
     assert_eq!((given.status, &given.body["user"]), (200, &json!("dev")));
     let api = Api::new(&server.url(), given.body["token"].as_str().unwrap());
@@ -85,7 +83,7 @@ async fn development_mode_gives_a_token_for_everything() {
 async fn a_secret_of_development_is_kept_with_the_data() {
     let folder = tempfile::tempdir().unwrap();
     let token = |url: String| async move {
-        let given = answer(reqwest::Client::new().get(format!("{url}/v1/dev/token"))).await;
+        let given = answer(client().get(format!("{url}/v1/dev/token"))).await;
         given.body["token"].as_str().expect("a token").to_owned()
     };
     let first = Dev::start(folder.path());

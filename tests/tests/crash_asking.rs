@@ -53,7 +53,7 @@ async fn every_question_is_asked_and_answered_once() {
     };
     println!("RETHREAD_SEED={seed}");
     let mut rng = rand_pcg::Pcg64Mcg::seed_from_u64(seed);
-    let mut server = Server::start_with(&["--agent-grace-ms", "60000"]);
+    let mut server = Server::start_with(&["--agent-grace", "60s"]);
     let api = server.api();
     let thread: ThreadId = api.thread().await.parse().unwrap();
     let client = async |server: &Server| {

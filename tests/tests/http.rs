@@ -1,7 +1,7 @@
 //! The HTTP endpoints of a real server.
 
 use rethread_tests::{
-    api::{Answer, Api, answer},
+    api::{Answer, Api, answer, client},
     make,
     server::{Server, token},
     sse::Sse,
@@ -288,7 +288,7 @@ async fn pages_are_read_from_any_position() {
 
 #[tokio::test]
 async fn server_sent_events_replay_follow_and_resume() {
-    let server = Server::start_with(&["--heartbeat-ms", "200"]);
+    let server = Server::start_with(&["--heartbeat", "200ms"]);
     let api = server.api();
     let thread = api.thread().await;
     let path = format!("/v1/threads/{thread}/events");
@@ -368,7 +368,7 @@ async fn a_token_is_required_and_its_scope_counts() {
         let answer = Api::new(&server.url(), bad).get("/v1/threads").await;
         assert_eq!((answer.status, answer.code()), (401, "unauthorized"), "{bad}");
     }
-    let without = reqwest::Client::new().get(format!("{}/v1/threads", server.url()));
+    let without = client().get(format!("{}/v1/threads", server.url()));
     assert_eq!(answer(without).await.status, 401);
     let reader = token(&["--user", "ada", "--scope", "subscribe"]);
     let reader = Api::new(&server.url(), &reader);

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tokio::{sync::watch, task::JoinHandle};
 
 /// Short, so that a silent network is found out soon.
-const HEARTBEAT: [&str; 2] = ["--heartbeat-ms", "250"];
+const HEARTBEAT: [&str; 2] = ["--heartbeat", "250ms"];
 
 async fn connect(url: &str, server: &Server) -> Client {
     within("a connection", Client::connect(Config::new(url, server.token()))).await.unwrap()

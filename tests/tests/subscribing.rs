@@ -176,7 +176,7 @@ async fn fifty_followers_who_come_at_any_time_have_the_log() {
 
 #[tokio::test]
 async fn the_server_is_never_silent_and_notices_who_is() {
-    let server = Server::start_with(&["--heartbeat-ms", "150"]);
+    let server = Server::start_with(&["--heartbeat", "150ms"]);
     let mut silent = server.socket().await;
     let mut alive = server.socket().await;
     let mut beats = 0;

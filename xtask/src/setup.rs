@@ -7,7 +7,10 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use crate::process::{command, output, run};
+use crate::{
+    process::{command, output, run},
+    repo,
+};
 
 const NODE_MAJOR_MIN: u32 = 20;
 const WASM_TARGET: &str = "wasm32-unknown-unknown";
@@ -31,19 +34,86 @@ pub(crate) fn chromium() -> Result<PathBuf> {
     if let Some(path) = find_chromium() {
         return Ok(path);
     }
-    let may_install = find("apt-get").is_some()
-        && output(&mut command("id", ["-u"])).is_ok_and(|user| user == "0");
-    if !may_install {
+    if !may_install() {
         bail!(
             "Chromium is missing. Install it (Debian: `sudo apt-get install chromium`), \
              or set CHROMIUM to the path of Chromium or Chrome"
         );
     }
     println!("Chromium is missing; installing it");
-    run(&mut command("apt-get", ["update", "-qq"]))?;
-    let install = "install -y -qq --no-install-recommends chromium chromium-driver";
-    run(command("apt-get", install.split(' ')).env("DEBIAN_FRONTEND", "noninteractive"))?;
+    apt_install("chromium chromium-driver")?;
     find_chromium().context("apt-get has installed chromium, but there is no /usr/bin/chromium")
+}
+
+/// Prometheus' checker of metrics and rules: the one named by `PROMTOOL`, else the system's, else one
+/// out of Debian's package, where that can be had. Nothing is installed and no service started: the
+/// program is taken out of the package. `None`, said loudly, where there is no Debian, or nobody to ask
+/// it: then what it checks is not checked.
+pub(crate) fn promtool() -> Result<Option<PathBuf>> {
+    if let Some(path) = env::var_os("PROMTOOL") {
+        let path = PathBuf::from(path);
+        if !path.is_file() {
+            bail!("PROMTOOL names {}, which does not exist", path.display());
+        }
+        return Ok(Some(path));
+    }
+    let kept = repo::target().join("tools/promtool");
+    if let Some(path) = find("promtool").or_else(|| kept.is_file().then_some(kept.clone())) {
+        return Ok(Some(path));
+    }
+    if !may_install() || find("dpkg-deb").is_none() {
+        println!(
+            "!! promtool is missing: metrics and alert rules are NOT checked by it. Install it \
+             (Debian: `sudo apt-get install prometheus`), or set PROMTOOL to its path"
+        );
+        return Ok(None);
+    }
+    println!("promtool is missing; taking it out of Debian's package prometheus");
+    let folder = repo::target().join("tools/prometheus");
+    std::fs::create_dir_all(&folder)?;
+    let mut download = command("apt-get", ["download", "-qq", "prometheus"]);
+    if run(download.current_dir(&folder)).is_err() {
+        run(&mut command("apt-get", ["update", "-qq"]))?;
+        run(&mut download)?;
+    }
+    let package = std::fs::read_dir(&folder)?
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .find(|path| path.extension().is_some_and(|extension| extension == "deb"))
+        .context("apt-get has downloaded prometheus, but there is no package")?;
+    run(command("dpkg-deb", ["--extract"]).arg(&package).arg(&folder))?;
+    std::fs::copy(folder.join("usr/bin/promtool"), &kept)
+        .context("Debian's package prometheus has no usr/bin/promtool")?;
+    std::fs::remove_dir_all(&folder)?;
+    Ok(Some(kept))
+}
+
+/// A virtual environment of Python's in `folder`, made anew; what Python lacks for it is installed where
+/// that is possible.
+pub(crate) fn python_venv(folder: &Path) -> Result<()> {
+    if find("python3").is_none() {
+        bail!("python3 is missing (Debian: `sudo apt-get install python3 python3-venv`)");
+    }
+    let make = |folder: &Path| output(command("python3", ["-m", "venv", "--clear"]).arg(folder));
+    let Err(error) = make(folder) else { return Ok(()) };
+    if !may_install() {
+        return Err(error.context(
+            "python3 cannot make virtual environments (Debian: `sudo apt-get install python3-venv`)",
+        ));
+    }
+    println!("python3-venv is missing; installing it");
+    apt_install("python3-venv")?;
+    make(folder).map(drop)
+}
+
+/// True where a package of Debian's can be installed.
+fn may_install() -> bool {
+    find("apt-get").is_some() && output(&mut command("id", ["-u"])).is_ok_and(|user| user == "0")
+}
+
+fn apt_install(packages: &str) -> Result<()> {
+    run(&mut command("apt-get", ["update", "-qq"]))?;
+    let install = format!("install -y -qq --no-install-recommends {packages}");
+    run(command("apt-get", install.split(' ')).env("DEBIAN_FRONTEND", "noninteractive"))
 }
 
 fn find_chromium() -> Option<PathBuf> {

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use crate::{e2e, package, process, repo, setup, tidy, wasm, www};
+use crate::{e2e, package, process, repo, schemathesis, setup, tidy, wasm, www};
 
 /// Runs every step that can run and prints the summary, whose last line counts the steps. True when
 /// all passed.
@@ -20,9 +20,13 @@ pub(crate) fn run() -> bool {
     steps.run("lints", &["page"], || cargo("clippy --workspace --all-targets -- -D warnings"));
     steps.run("build", &["page"], || cargo("build --workspace --exclude xtask --all-targets"));
     steps.run("Rust tests", &["build"], || {
-        let tests = "test --workspace --exclude xtask --no-fail-fast";
-        process::run(process::cargo(tests).env("RETHREAD_BIN", repo::binary("rethread")))
+        let mut tests = process::cargo("test --workspace --exclude xtask --no-fail-fast");
+        if let Some(promtool) = setup::promtool()? {
+            tests.env("PROMTOOL", promtool);
+        }
+        process::run(tests.env("RETHREAD_BIN", repo::binary("rethread")))
     });
+    steps.run("schemathesis", &["build"], schemathesis::run);
     steps.run("chore tests", &[], || cargo("test --package xtask"));
     steps.run("package tests", &["build"], package::test);
     steps.run("browser tests", &["build"], || e2e::test(&[]));

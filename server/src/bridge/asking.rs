@@ -13,12 +13,13 @@ use tokio::sync::mpsc;
 
 use super::{
     Bridge,
-    desk::{ConnectionId, Deadline, Granted, Mark, Note, Waiting},
+    desk::{self, ConnectionId, Deadline, Granted, Mark, Note, Waiting},
     runs::{Origin, replay},
 };
 use crate::{
     auth::{Grant, Scope},
     log::{Appended, ThreadInfo},
+    metrics::meters,
     now,
 };
 
@@ -137,10 +138,7 @@ impl Bridge {
                 format!("a reason has at most {NAME_BYTES_MAX} bytes"),
             ));
         }
-        let thread = self.thread_of(run, grant).map_err(|error| match error.code {
-            ErrorCode::ThreadNotFound | ErrorCode::RunUnresolved => WireError::run_not_found(run),
-            _ => error,
-        })?;
+        let thread = self.registered_thread_of(run, grant)?;
         let Some(record) = self.log.recall(run)? else { return Err(WireError::run_not_found(run)) };
         let end = self.end(
             &thread.thread,
@@ -166,6 +164,7 @@ impl Bridge {
     /// stopped.
     pub(super) fn ended(&self, run: &RunId, kind: &EventKind, seq: u64) {
         tracing::debug!(%run, %kind, seq, "run ended");
+        meters::run_ended(kind);
         let agent = self.desk.over(run);
         if *kind == EventKind::AgentCancelled
             && let Some(notes) = agent
@@ -203,7 +202,7 @@ impl Bridge {
             ));
         }
         for run in runs {
-            let Ok(thread) = self.thread_of(run, grant) else { continue };
+            let Ok(thread) = self.registered_thread_of(run, grant) else { continue };
             let Some(record) = self.log.recall(run)? else { continue };
             let held = self.runs.of(&thread.thread);
             let mut held = held.lock().await;
@@ -226,6 +225,12 @@ impl Bridge {
     /// A connection has taken a note, and so has room for another.
     pub fn has_room(&self) {
         self.watch(self.desk.has_room());
+    }
+
+    /// How much waits, and is worked on.
+    #[must_use]
+    pub fn figures(&self) -> desk::Figures {
+        self.desk.figures()
     }
 
     /// The server stops: agents lose their connections by its doing, not by theirs.
@@ -281,7 +286,10 @@ impl Bridge {
             message: message.into(),
         });
         match self.end(&record.thread, &deadline.run, lost).await {
-            Ok(seq) => tracing::info!(run = %deadline.run, seq, "agent lost"),
+            Ok(seq) => {
+                tracing::info!(run = %deadline.run, seq, "agent lost");
+                self.meters.agents_lost.increment(1);
+            }
             Err(error) => tracing::info!(run = %deadline.run, %error, "not ended as lost"),
         }
     }

@@ -9,6 +9,7 @@ use rethread_shared::{
     frame::{Cancelled, Work},
     limits::{NAME_BYTES_MAX, SERVED_AGENTS_MAX, WORK_WAITING_MAX},
 };
+use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
 /// Names a connection within this process.
@@ -73,6 +74,42 @@ impl Granted {
     }
 }
 
+/// Where a run stands with its agent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case", tag = "is")]
+#[schema(as = AgentStanding)]
+pub enum Standing {
+    /// No agent has taken it.
+    Waiting,
+    /// It was handed to a connection, which has not started.
+    Offered {
+        /// The connection.
+        connection: u64,
+    },
+    /// A connection works on it.
+    With {
+        /// The connection.
+        connection: u64,
+    },
+    /// Its agent's connection is gone; it is waited for.
+    Away,
+}
+
+/// How much of what lies on the desk.
+#[derive(Clone, Copy, Debug)]
+pub struct Figures {
+    /// Runs that no agent has taken.
+    pub waiting: usize,
+    /// Runs that were handed to an agent which has not started.
+    pub offered: usize,
+    /// Runs that an agent works on over a connection.
+    pub with: usize,
+    /// Runs whose agent's connection is gone.
+    pub away: usize,
+    /// Connections that offer to take work.
+    pub serving: usize,
+}
+
 /// The desk of one server.
 #[derive(Debug, Default)]
 pub struct Desk {
@@ -125,6 +162,34 @@ impl Desk {
                 agent.names.clear();
                 books.serving.remove(&connection);
             }
+        }
+    }
+
+    /// Where a run stands with its agent; none where it has none over a connection.
+    pub fn standing(&self, run: &RunId) -> Option<Standing> {
+        let books = self.books.lock();
+        Some(match books.places.get(run) {
+            Some(Place::Offered { to, .. }) => Standing::Offered { connection: to.0 },
+            Some(Place::With { connection }) => Standing::With { connection: connection.0 },
+            Some(Place::Gone { .. }) => Standing::Away,
+            None if books.waiting.iter().any(|waiting| waiting.work.run == *run) => {
+                Standing::Waiting
+            }
+            None => return None,
+        })
+    }
+
+    /// How much there is of what.
+    pub fn figures(&self) -> Figures {
+        let books = self.books.lock();
+        let with =
+            books.places.values().filter(|place| matches!(place, Place::With { .. })).count();
+        Figures {
+            waiting: books.waiting.len(),
+            offered: books.offered,
+            with,
+            away: books.places.len() - books.offered - with,
+            serving: books.serving.len(),
         }
     }
 

@@ -1,6 +1,11 @@
 //! Events from publishers.
 
-use std::{future::Future, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    future::Future,
+    sync::Arc,
+    time::Instant,
+};
 
 use futures_util::future::join_all;
 use rethread_shared::{
@@ -18,6 +23,8 @@ use crate::{
     auth::Grant,
     log::{Appended, Log, LogError, NewRecord},
     now,
+    refusals::Asker,
+    request::Request,
 };
 
 /// Who publishes.
@@ -28,6 +35,8 @@ pub struct Publisher<'a> {
     /// The connection it comes over; none over HTTP. A run belongs to the connection that published
     /// in it last: when that is gone, its agent is.
     pub connection: Option<ConnectionId>,
+    /// The request that it comes with.
+    pub request: &'a Request,
 }
 
 /// An event that passed every check which needs no lock.
@@ -41,6 +50,9 @@ struct Ready {
     given: Option<EventId>,
     record: NewRecord,
 }
+
+/// Where each run of a publish goes.
+type Routes = HashMap<RunId, Result<ThreadId, WireError>>;
 
 /// Events queued in one thread.
 struct Queued {
@@ -64,18 +76,17 @@ impl Bridge {
         by: Publisher<'_>,
         events: &[&str],
     ) -> impl Future<Output = Vec<Outcome>> + Send + 'static {
+        let start = Instant::now();
+        self.meters.received.of(by.request.transport).increment(events.len() as u64);
         let mut outcomes: Vec<Option<Outcome>> = vec![None; events.len()];
-        let mut threads: Vec<(ThreadId, Vec<Ready>)> = Vec::new();
-        let mut routed = None;
+        let mut ready = Vec::with_capacity(events.len());
         for (place, text) in events.iter().enumerate() {
-            match self.prepare(by, place, text, &mut routed) {
-                Ok((thread, ready)) => match threads.iter_mut().find(|(t, _)| *t == thread) {
-                    Some((_, events)) => events.push(ready),
-                    None => threads.push((thread, vec![ready])),
-                },
+            match prepare(place, text) {
+                Ok(event) => ready.push(event),
                 Err((id, error)) => outcomes[place] = Some(refused(id, error)),
             }
         }
+        let threads = self.route(by, ready, &mut outcomes).await;
         // For all at once: two publishes that each held a part would wait for each other.
         let room = events.len().min(APPENDS_QUEUED_MAX) as u32;
         let room = self.room.clone().acquire_many_owned(room).await.expect("never closed");
@@ -83,42 +94,88 @@ impl Bridge {
         for (thread, events) in threads {
             queued.extend(self.queue(by, thread, events, &mut outcomes).await);
         }
-        let bridge = self.clone();
+        let (bridge, request, user) = (self.clone(), by.request.clone(), by.grant.user().clone());
         async move {
             let settled = queued.into_iter().map(|queued| bridge.settle(queued));
             for (place, outcome) in join_all(settled).await.into_iter().flatten() {
                 outcomes[place] = Some(outcome);
             }
             drop(room);
-            outcomes.into_iter().map(|outcome| outcome.expect("each event has one")).collect()
+            let outcomes: Vec<Outcome> =
+                outcomes.into_iter().map(|outcome| outcome.expect("each event has one")).collect();
+            bridge.tell(&request, &user, &outcomes, start);
+            outcomes
         }
     }
 
-    /// `routed` is the run of the event before with its thread: most publishes are of one run.
-    fn prepare(
+    /// Counts and logs what became of a publish.
+    fn tell(&self, request: &Request, user: &Arc<str>, outcomes: &[Outcome], start: Instant) {
+        self.meters.tally(outcomes);
+        self.meters.duration.record(start.elapsed());
+        let asker = Asker { request, asked: "publish", user: Some(user) };
+        self.refusals.note_events(asker, outcomes);
+        if tracing::enabled!(tracing::Level::DEBUG) {
+            let stored = outcomes.iter().filter(|o| matches!(o, Outcome::Stored { .. })).count();
+            let (id, ms) = (&request.id, start.elapsed().as_secs_f64() * 1_000.0);
+            tracing::debug!(request = %id, events = outcomes.len(), stored, ms, "published");
+        }
+    }
+
+    /// Puts events with their threads, each thread's in their order.
+    async fn route(
         &self,
         by: Publisher<'_>,
-        place: usize,
-        text: &str,
-        routed: &mut Option<(RunId, ThreadId)>,
-    ) -> Result<(ThreadId, Ready), (Option<EventId>, WireError)> {
-        let envelope = Envelope::read(text).map_err(|error| (None, error))?;
-        let given = envelope.id;
-        let checked = envelope.check().map_err(|error| (given, error))?;
-        let thread = match routed {
-            Some((run, thread)) if *run == checked.run => thread.clone(),
-            _ => {
-                let info =
-                    self.thread_of(&checked.run, by.grant).map_err(|error| (given, error))?;
-                *routed = Some((checked.run.clone(), info.thread.clone()));
-                info.thread
+        events: Vec<Ready>,
+        outcomes: &mut [Option<Outcome>],
+    ) -> Vec<(ThreadId, Vec<Ready>)> {
+        let routes = self.routes(by.grant, &events).await;
+        let mut threads: Vec<(ThreadId, Vec<Ready>)> = Vec::new();
+        let mut last = usize::MAX;
+        for event in events {
+            if let Some((_, events)) = threads.get_mut(last)
+                && events.last().is_some_and(|before| before.run == event.run)
+            {
+                events.push(event);
+                continue;
             }
-        };
-        let now = now::unix_ms();
-        let id = given.unwrap_or_else(|| EventId::generate(now, now::random()));
-        let record = NewRecord { id, body: checked.body(id, now).into() };
-        let (run, kind, call_id) = (checked.run, checked.kind, checked.call_id);
-        Ok((thread, Ready { place, run, kind, call_id, given, record }))
+            let thread = match &routes[&event.run] {
+                Ok(thread) => thread,
+                Err(error) => {
+                    outcomes[event.place] = Some(refused(event.given, error.clone()));
+                    continue;
+                }
+            };
+            last = threads.iter().position(|(known, _)| known == thread).unwrap_or(threads.len());
+            match threads.get_mut(last) {
+                Some((_, events)) => events.push(event),
+                None => threads.push((thread.clone(), vec![event])),
+            }
+        }
+        threads
+    }
+
+    /// The thread of each run. Those that are not known are looked for all at once: together they wait
+    /// no longer than one alone.
+    async fn routes(&self, grant: &Grant, events: &[Ready]) -> Routes {
+        let mut routes = Routes::new();
+        let mut unknown = HashSet::new();
+        let mut last: Option<&RunId> = None;
+        for Ready { run, .. } in events {
+            // Most publishes are of one run.
+            if last.replace(run) == Some(run) || routes.contains_key(run) {
+                continue;
+            }
+            match self.known_thread_of(run, grant) {
+                Some(thread) => drop(routes.insert(run.clone(), Ok(thread))),
+                None => drop(unknown.insert(run)),
+            }
+        }
+        let found = unknown.into_iter().map(|run| async move {
+            let thread = self.thread_of(run, grant).await;
+            (run.clone(), thread)
+        });
+        routes.extend(join_all(found).await);
+        routes
     }
 
     /// Checks the order of one thread's events and queues those that pass.
@@ -151,6 +208,7 @@ impl Bridge {
             return None;
         }
         self.claim(by, &thread, &mut held, &accepted).await;
+        accepted[0].record.request = Some(by.request.id.clone());
         let records = accepted.iter().map(|event| event.record.clone()).collect();
         let appended = self.log.append(&thread, records);
         for run in ended {
@@ -219,6 +277,18 @@ impl Bridge {
     }
 }
 
+/// Checks all of an event that needs neither its thread nor a lock.
+fn prepare(place: usize, text: &str) -> Result<Ready, (Option<EventId>, WireError)> {
+    let envelope = Envelope::read(text).map_err(|error| (None, error))?;
+    let given = envelope.id;
+    let checked = envelope.check().map_err(|error| (given, error))?;
+    let now = now::unix_ms();
+    let id = given.unwrap_or_else(|| EventId::generate(now, now::random()));
+    let record = NewRecord { id, body: checked.body(id, now).into(), request: None };
+    let (run, kind, call_id) = (checked.run, checked.kind, checked.call_id);
+    Ok(Ready { place, run, kind, call_id, given, record })
+}
+
 /// Lets an event pass if it is a repetition, or if its run's order allows it. True when it is new.
 async fn admit(
     log: &dyn Log,
@@ -251,6 +321,5 @@ async fn admit(
 }
 
 fn refused(id: Option<EventId>, error: WireError) -> Outcome {
-    tracing::info!(code = %error.code, message = %error.message, "event refused");
     Outcome::Refused { id, error }
 }

@@ -1,15 +1,37 @@
 //! From a run's id to its thread. The first answer wins; no step guesses.
 //!
-//! 1. the registry knows the run;
-//! 2. the id *is* a thread's id;
-//! 3. the id names its thread, in its standard or in its legacy form;
-//! 4. refused, with what each step saw.
+//! 1. `registry`: the run was seen before;
+//! 2. [`orchestrator`]: a service that the operator runs knows it;
+//! 3. `direct`: the id *is* a thread's id;
+//! 4. `standard`, then `legacy`: the thread stands in the id;
+//! 5. `refusal`: nobody knows, with what each step saw.
 //!
-//! An id that names another thread than the registry is a conflict, and refused.
+//! Each step is a [`step::Step`] of its own and knows nothing of the others; [`Resolver::new`] puts them in
+//! their order. An id that names another thread than a step found is a conflict, and refused.
+//!
+//! A thread that the asker may not use is no answer for it: a run of such a thread goes through the
+//! same steps as one that nobody knows, and gets the same refusal.
 
-use rethread_shared::{ErrorCode, RunId, ThreadId, WireError, id::RunForm};
+mod direct;
+mod legacy;
+pub mod orchestrator;
+mod refusal;
+mod registry;
+mod remembered;
+mod standard;
+pub mod step;
+pub mod trail;
+
+use std::{sync::Arc, time::Instant};
+
+use rethread_shared::{RunId, ThreadId, WireError};
 
 use crate::log::Log;
+use orchestrator::Asked;
+use remembered::Remembered;
+use step::{Seen, Step, StepName};
+pub use trail::Trail;
+use trail::{Look, Outcome};
 
 /// A run's thread, and which step knew it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,63 +39,137 @@ pub struct Resolved {
     /// The thread.
     pub thread: ThreadId,
     /// The step.
-    pub step: Step,
+    pub step: StepName,
 }
 
-/// The steps, in their order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
-    /// The registry remembers the run.
-    Registry,
-    /// The run's id is a thread's id.
-    Direct,
-    /// The thread stands in a standard run id.
-    Standard,
-    /// The thread stands in a legacy run id.
-    EmbeddedLegacy,
+/// The chain.
+pub struct Resolver {
+    steps: Vec<Box<dyn Step>>,
+    /// What the registry said lately: publishing to a run that is known asks no disk.
+    remembered: Arc<Remembered>,
+    counts: trail::Counts,
 }
 
-/// Finds the thread of a run.
-///
-/// # Errors
-/// `run_unresolved` with what was tried, `run_conflict`, `log_unavailable`.
-pub fn resolve(log: &dyn Log, run: &RunId) -> Result<Resolved, WireError> {
-    let embedded = match run.form() {
-        RunForm::Thread { thread } => Some((thread, Step::Direct)),
-        RunForm::Standard { thread, .. } => Some((thread, Step::Standard)),
-        RunForm::EmbeddedLegacy { thread } => Some((thread, Step::EmbeddedLegacy)),
-        RunForm::Opaque => None,
-    };
-    let remembered = log.recall(run)?.map(|record| record.thread);
-    match (remembered, embedded) {
-        (Some(registered), Some((named, _))) if registered != *named => Err(WireError::new(
-            ErrorCode::RunConflict,
-            format!(
-                "run {run} names thread {named}, but is registered for {registered}; \
-                 it is refused, for one of the two is wrong"
-            ),
-        )
-        .with_expected(format!("a run of {registered}"))
-        .with_received(run.as_str())),
-        (Some(thread), _) => Ok(Resolved { thread, step: Step::Registry }),
-        (None, Some((thread, step))) => Ok(Resolved { thread: thread.clone(), step }),
-        (None, None) => Err(unresolved(run)),
+impl std::fmt::Debug for Resolver {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let steps: Vec<_> = self.steps.iter().map(|step| step.name()).collect();
+        f.debug_struct("Resolver").field("steps", &steps).finish_non_exhaustive()
     }
 }
 
-fn unresolved(run: &RunId) -> WireError {
-    WireError::new(
-        ErrorCode::RunUnresolved,
-        format!(
-            "no thread is known for run {run}: its id names none and the registry does not know \
-             it; mint a run with POST /v1/threads/{{thread}}/runs and publish with its id"
-        ),
-    )
-    .with_expected("thread_{key}_run_{unix_ms}_{8 hex}, or a run that was registered")
-    .with_received(run.as_str())
-    .with_tried(vec![
-        "registry: the run is not in it".into(),
-        "direct: the id is not a thread's id".into(),
-        "extraction: the id is opaque (`run_{12 hex}` or a UUID) and names no thread".into(),
-    ])
+impl Resolver {
+    /// The steps in their order.
+    #[must_use]
+    pub fn new(log: Arc<dyn Log>, orchestrator: Option<Asked>) -> Self {
+        let remembered = Arc::new(Remembered::default());
+        Self {
+            steps: vec![
+                Box::new(registry::Registry::new(log.clone(), remembered.clone())),
+                Box::new(orchestrator::OrchestratorStep::new(orchestrator)),
+                Box::new(direct::Direct::new(log)),
+                Box::new(standard::Standard),
+                Box::new(legacy::Legacy),
+            ],
+            remembered,
+            counts: trail::Counts::default(),
+        }
+    }
+
+    /// The thread of a run that was resolved by the registry lately.
+    pub(super) fn remembered(&self, run: &RunId) -> Option<ThreadId> {
+        self.remembered.thread_of(run)
+    }
+
+    /// A run that was remembered is what the caller needed.
+    pub(super) fn count_remembered(&self) {
+        self.counts.add(StepName::Registry, Outcome::Found);
+    }
+
+    /// The registry has forgotten these runs, durably: what it said of them counts no longer.
+    #[expect(dead_code)]
+    pub(super) fn forget<'a>(&self, runs: impl IntoIterator<Item = &'a RunId>) {
+        self.remembered.forget(runs);
+    }
+
+    /// Finds the thread of a run, among the threads that `may_use` allows.
+    ///
+    /// # Errors
+    /// `run_unresolved` with what was tried, `run_conflict`, `orchestrator_unavailable` or `slow_down`
+    /// when only the orchestrator could know and cannot be asked, `log_unavailable`.
+    pub async fn resolve(
+        &self,
+        run: &RunId,
+        may_use: impl Fn(&ThreadId) -> Result<bool, WireError> + Send + Sync,
+    ) -> Result<Resolved, WireError> {
+        let (looks, verdict) = self.walk(run, may_use).await;
+        for look in &looks {
+            self.counts.add(look.step, look.outcome);
+        }
+        match &verdict {
+            Ok(_) => {}
+            Err(error) => self.counts.refused(&error.code),
+        }
+        verdict
+    }
+
+    /// The whole way of a run through the chain, for an operator; every thread is visible, and nothing
+    /// is remembered or counted.
+    pub async fn trace(&self, run: &RunId) -> Trail {
+        let started = Instant::now();
+        let (mut looks, verdict) = self.walk(run, |_| Ok(true)).await;
+        for step in &self.steps[looks.len()..] {
+            looks.push(Look::not_reached(step.name()));
+        }
+        Trail::new(run, looks, verdict, started.elapsed())
+    }
+
+    async fn walk(
+        &self,
+        run: &RunId,
+        may_use: impl Fn(&ThreadId) -> Result<bool, WireError> + Send + Sync,
+    ) -> (Vec<Look>, Result<Resolved, WireError>) {
+        let mut looks = Vec::with_capacity(self.steps.len());
+        let mut unavailable = None;
+        for step in &self.steps {
+            let started = Instant::now();
+            let (name, seen) = (step.name(), step.look(run).await);
+            let took = started.elapsed();
+            let mut look =
+                |outcome, saw: String| looks.push(Look { step: name, outcome, saw, took });
+            match seen {
+                Ok(Seen::Found { thread, saw }) => {
+                    if let Some(named) = run.embedded_thread()
+                        && *named != thread
+                    {
+                        look(Outcome::Conflict, format!("{saw}; but the id names {named}"));
+                        let knows_both = matches!(may_use(&thread), Ok(true));
+                        let error =
+                            refusal::conflict(run, named, name, knows_both.then_some(&thread));
+                        return (looks, Err(error));
+                    }
+                    match may_use(&thread) {
+                        Ok(true) => {
+                            look(Outcome::Found, saw);
+                            return (looks, Ok(Resolved { thread, step: name }));
+                        }
+                        Ok(false) => look(Outcome::Passed, "no thread for this asker".into()),
+                        Err(error) => {
+                            look(Outcome::Unavailable, error.to_string());
+                            return (looks, Err(error));
+                        }
+                    }
+                }
+                Ok(Seen::Passed { why }) => look(Outcome::Passed, why.into_owned()),
+                Ok(Seen::Unavailable { error }) => {
+                    look(Outcome::Unavailable, error.message.clone());
+                    unavailable = Some(error);
+                }
+                Err(error) => {
+                    look(Outcome::Unavailable, error.to_string());
+                    return (looks, Err(error));
+                }
+            }
+        }
+        (looks, Err(unavailable.unwrap_or_else(|| refusal::unresolved(run))))
+    }
 }

@@ -20,6 +20,7 @@ use rethread_shared::{
 
 use crate::{
     log::{Log, LogError, PageLimit, Record, RunRecord},
+    metrics::meters::{self, Counted},
     now,
 };
 
@@ -60,6 +61,8 @@ pub(super) struct Known {
     pub(super) state: RunState,
     record: RunRecord,
     is_remembered: bool,
+    /// Counts it among the runs that go on, while it does.
+    counted: Option<Counted>,
 }
 
 /// How a run came to be.
@@ -86,7 +89,9 @@ impl ThreadRuns {
             }
             let known = match log.recall(run)? {
                 Some(record) => {
-                    Known { state: replay(log, &record).await?.0, record, is_remembered: true }
+                    let state = replay(log, &record).await?.0;
+                    let counted = meters::run(&state);
+                    Known { state, record, is_remembered: true, counted }
                 }
                 None => Known::new(log, thread, run, Origin::Published)?,
             };
@@ -108,6 +113,22 @@ impl ThreadRuns {
         let remembered = log.remember(known.record.clone());
         self.put(known);
         Ok(remembered)
+    }
+
+    /// Sees that the registry knows a run whose thread was found elsewhere, so that it is not looked for
+    /// again. Not awaited: if it is lost, it is found again.
+    pub(super) async fn remember(
+        &mut self,
+        log: &dyn Log,
+        thread: &ThreadId,
+        run: &RunId,
+    ) -> Result<(), WireError> {
+        let known = self.known(log, thread, run).await?;
+        if !known.is_remembered {
+            known.is_remembered = true;
+            drop(log.remember(known.record.clone()));
+        }
+        Ok(())
     }
 
     /// The run's end is queued: it is live no longer. Called after that, so that the registry never
@@ -153,8 +174,9 @@ impl Known {
             agent,
             connected: asked,
             live: true,
+            active_at: now::unix_ms(),
         };
-        Ok(Self { state: RunState::New, record, is_remembered: false })
+        Ok(Self { state: RunState::New, record, is_remembered: false, counted: None })
     }
 
     /// Takes the next event, which is about to be queued. `connected` says that it came over a
@@ -168,7 +190,11 @@ impl Known {
         call_id: Option<&str>,
         connected: bool,
     ) -> Result<(), WireError> {
+        let before = std::mem::discriminant(&self.state);
         self.state.apply(&self.record.run, kind, call_id)?;
+        if before != std::mem::discriminant(&self.state) {
+            self.counted = meters::run(&self.state);
+        }
         if !self.is_remembered || (connected && !self.record.connected) {
             self.is_remembered = true;
             self.record.connected |= connected;

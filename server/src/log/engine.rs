@@ -3,6 +3,7 @@
 pub mod fjall;
 pub mod keys;
 pub mod memory;
+pub mod tables;
 
 use std::fmt;
 
@@ -59,6 +60,17 @@ pub trait Engine: Send + Sync + 'static {
     /// # Errors
     /// When the storage cannot be read.
     fn threads(&self, owner: Option<&str>, limit: usize) -> Result<Vec<ThreadRow>, EngineError>;
+
+    /// Threads with a smaller number than `before`, the newest first: of one owner, or all.
+    ///
+    /// # Errors
+    /// When the storage cannot be read.
+    fn older_threads(
+        &self,
+        owner: Option<&str>,
+        before: u64,
+        limit: usize,
+    ) -> Result<Vec<ThreadRow>, EngineError>;
 
     /// The highest number that a thread has; 0 where there is none.
     ///

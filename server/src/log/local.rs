@@ -10,6 +10,7 @@ use std::{
         atomic::{AtomicU64, Ordering},
         mpsc,
     },
+    time::Instant,
 };
 
 use futures_util::{FutureExt, future::BoxFuture};
@@ -253,6 +254,22 @@ impl Log for LocalLog {
         .boxed()
     }
 
+    fn older_threads(
+        &self,
+        owner: Option<&str>,
+        before: u64,
+        limit: usize,
+    ) -> BoxFuture<'_, Result<Vec<(u64, ThreadInfo)>, LogError>> {
+        let owner = owner.map(str::to_owned);
+        async move {
+            let rows =
+                self.blocking(move |e| e.older_threads(owner.as_deref(), before, limit)).await?;
+            let marked = rows.iter().map(|row| Ok((row.no, self.existing(&row.thread)?.info())));
+            marked.collect()
+        }
+        .boxed()
+    }
+
     fn entitle(&self, thread: &ThreadId, title: &str) -> BoxFuture<'_, Result<(), LogError>> {
         let queued = self.existing(thread).and_then(|open| {
             *open.title.lock() = Some(title.into());
@@ -269,8 +286,9 @@ impl Log for LocalLog {
         events: Vec<NewRecord>,
     ) -> BoxFuture<'static, Result<Vec<Appended>, LogError>> {
         let queued = self.existing(thread).and_then(|thread| {
+            let since = Instant::now();
             let (answer, appended) = oneshot::channel();
-            self.queue(Job::Append { thread, events, answer })?;
+            self.queue(Job::Append { thread, events, since, answer })?;
             Ok(appended)
         });
         self.answer(queued)

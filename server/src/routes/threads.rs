@@ -1,32 +1,46 @@
 use std::sync::Arc;
 
 use axum::{Json, extract::State, http::StatusCode};
-use rethread_shared::{
-    Epoch, ErrorCode, IdError, RunId, ThreadId, WireError,
-    limits::{NAME_BYTES_MAX, THREADS_PAGE_MAX},
-};
+use rethread_shared::{IdError, RunId, ThreadId, WireError, limits::THREADS_PAGE_MAX};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{
     App,
     body::{Text, ThreadPath},
+    openapi::golden,
     problem::Problem,
     token::Authorized,
 };
-use crate::{
-    auth::{Grant, Scope},
-    log::{NewThread, ThreadInfo},
-    now,
-};
+use crate::{auth::Scope, log::ThreadInfo, now, schema};
 
-#[derive(Deserialize)]
+/// A thread to make. Both may be left out.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct CreateThread {
+pub(super) struct CreateThread {
+    /// Its id; without one the server makes it.
+    #[schema(value_type = Option<schema::ThreadId>)]
     thread: Option<String>,
+    /// What a list of threads shows for it.
+    #[schema(max_length = 256)]
     title: Option<String>,
 }
 
 /// Makes a thread that belongs to the token's user, or gives the one that does.
+#[utoipa::path(
+    post, path = super::THREADS,
+    security(("token" = ["send"]), ("token" = ["publish"])),
+    request_body(content = CreateThread, example = json!(golden("create_thread"))),
+    responses(
+        (status = 201, description = "It was made.", body = schema::Thread,
+         example = json!(golden("thread"))),
+        (status = 200, description = "It is there, and yours.", body = schema::Thread,
+         example = json!(golden("thread"))),
+    ),
+    extensions(("x-error-codes" = json!([
+        "bad_frame", "bad_id", "frame_too_large", "thread_taken", "log_unavailable", "shutting_down"
+    ])))
+)]
 pub(super) async fn create(
     State(app): State<Arc<App>>,
     Authorized(grant): Authorized,
@@ -34,50 +48,30 @@ pub(super) async fn create(
 ) -> Result<(StatusCode, Json<ThreadInfo>), Problem> {
     grant.require_any(&[Scope::Send, Scope::Publish])?;
     let ask: CreateThread = body.json(r#"{"thread"?:"thread_{key}","title"?:"…"}"#)?;
-    if ask.title.as_ref().is_some_and(|title| title.len() > NAME_BYTES_MAX) {
-        return Err(WireError::new(
-            ErrorCode::BadFrame,
-            format!("a title has at most {NAME_BYTES_MAX} bytes"),
-        )
-        .into());
-    }
     let thread = match &ask.thread {
         Some(text) => text.parse().map_err(|error: IdError| WireError::from(error))?,
         None => ThreadId::generate(now::random()),
     };
-    let new = NewThread {
-        thread: thread.clone(),
-        owner: grant.user().to_string(),
-        title: ask.title,
-        created_at: now::unix_ms(),
-        epoch: Epoch::generate(now::random()),
-    };
-    let created = app.shared.bridge.log().create(new).await.map_err(WireError::from)?;
-    if !created.is_new && !grant.grants(&created.thread) {
-        return Err(taken(&thread, &grant).into());
-    }
+    let created = app.shared.bridge.create(&thread, ask.title, &grant).await?;
     let status = if created.is_new { StatusCode::CREATED } else { StatusCode::OK };
     Ok((status, Json(created.thread)))
 }
 
-/// Whoever names a thread's id when creating it learns that the name is taken; there is no way
-/// around that. It learns no more: not whose it is, nor what is in it.
-fn taken(thread: &ThreadId, grant: &Grant) -> WireError {
-    WireError::new(
-        ErrorCode::ThreadTaken,
-        format!(
-            "{thread} cannot be created for {}: choose another id, or leave `thread` out",
-            grant.user()
-        ),
-    )
-}
-
-#[derive(Serialize)]
+/// Threads, the newest first.
+#[derive(Serialize, ToSchema)]
 pub(super) struct Threads {
+    #[schema(value_type = Vec<schema::Thread>)]
     threads: Vec<ThreadInfo>,
 }
 
 /// The threads that the token may use, the newest first.
+#[utoipa::path(
+    get, path = super::THREADS,
+    security(("token" = ["subscribe"])),
+    responses((status = 200, description = "At most 1,000.", body = Threads,
+               example = json!(golden("threads")))),
+    extensions(("x-error-codes" = json!(["log_unavailable"])))
+)]
 pub(super) async fn list(
     State(app): State<Arc<App>>,
     Authorized(grant): Authorized,
@@ -96,13 +90,26 @@ pub(super) async fn list(
     Ok(Json(Threads { threads }))
 }
 
-#[derive(Serialize)]
+/// A run that was made.
+#[derive(Serialize, ToSchema)]
 pub(super) struct Minted {
+    #[schema(value_type = schema::RunId)]
     run: RunId,
+    #[schema(value_type = schema::ThreadId)]
     thread: ThreadId,
 }
 
-/// Mints a run of a thread.
+/// Makes a run of a thread, remembered by the registry.
+#[utoipa::path(
+    post, path = super::RUNS,
+    security(("token" = ["publish"])),
+    params(("thread" = schema::ThreadId, Path, description = "The thread.")),
+    responses((status = 201, description = "It was made.", body = Minted,
+               example = json!(golden("run")))),
+    extensions(("x-error-codes" = json!([
+        "bad_id", "thread_not_found", "log_unavailable", "shutting_down"
+    ])))
+)]
 pub(super) async fn mint_run(
     State(app): State<Arc<App>>,
     Authorized(grant): Authorized,

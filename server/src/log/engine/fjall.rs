@@ -129,6 +129,23 @@ impl Engine for FjallEngine {
         Ok(rows)
     }
 
+    fn older_threads(
+        &self,
+        owner: Option<&str>,
+        before: u64,
+        limit: usize,
+    ) -> Result<Vec<ThreadRow>, EngineError> {
+        let older = match owner {
+            Some(owner) => self.owners.range(keys::owner(owner, 0)..keys::owner(owner, before)),
+            None => self.numbers.range(0_u64.to_be_bytes()..before.to_be_bytes()),
+        };
+        let mut rows = Vec::new();
+        for entry in older.rev().take(limit) {
+            rows.extend(self.row(&entry.value()?)?);
+        }
+        Ok(rows)
+    }
+
     fn last_no(&self) -> Result<u64, EngineError> {
         let Some(last) = self.numbers.last_key_value() else { return Ok(0) };
         keys::number(&last.key()?).ok_or_else(|| EngineError("a key of `numbers` is broken".into()))

@@ -105,6 +105,18 @@ impl Engine for MemoryEngine {
         Ok(found)
     }
 
+    fn older_threads(
+        &self,
+        owner: Option<&str>,
+        before: u64,
+        limit: usize,
+    ) -> Result<Vec<ThreadRow>, EngineError> {
+        let mut older = self.threads(owner, usize::MAX)?;
+        older.retain(|row| row.no < before);
+        older.truncate(limit);
+        Ok(older)
+    }
+
     fn last_no(&self) -> Result<u64, EngineError> {
         Ok(self.rows()?.threads.values().map(|row| row.no).max().unwrap_or(0))
     }

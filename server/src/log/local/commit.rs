@@ -3,18 +3,22 @@
 use std::{
     collections::HashMap,
     sync::{Arc, atomic::Ordering, mpsc},
+    time::Instant,
 };
 
 use rethread_shared::{
     EventId, ThreadId,
-    limits::{GROUP_BYTES_MAX, GROUP_EVENTS_MAX},
+    limits::{COMMIT_SLOW, GROUP_BYTES_MAX, GROUP_EVENTS_MAX},
 };
 use tokio::sync::oneshot;
 
 use super::{OpenThread, Poison, fanout::Committed};
-use crate::log::{
-    Appended, LogError, NewRecord, NewThread, Record, RunRecord,
-    engine::{Engine, EngineError, Group, GroupEvent, ThreadRow},
+use crate::{
+    log::{
+        Appended, LogError, NewRecord, NewThread, Record, RequestId, RunRecord,
+        engine::{Engine, EngineError, Group, GroupEvent, ThreadRow},
+    },
+    metrics::meters::Commits,
 };
 
 /// What the commit thread is asked to make durable.
@@ -30,6 +34,8 @@ pub(super) enum Job {
     Append {
         thread: Arc<OpenThread>,
         events: Vec<NewRecord>,
+        /// When it was given to the log.
+        since: Instant,
         answer: oneshot::Sender<Result<Vec<Appended>, LogError>>,
     },
     Run {
@@ -56,6 +62,7 @@ pub(super) struct Committer {
     last_no: u64,
     fanout: tokio::sync::mpsc::Sender<Vec<Committed>>,
     poison: Arc<Poison>,
+    meters: Commits,
 }
 
 /// An answer that waits for the group to be durable.
@@ -66,11 +73,35 @@ type Answer = Box<dyn FnOnce(Result<(), LogError>) + Send>;
 struct Staged {
     group: Group,
     answers: Vec<Answer>,
-    /// The threads that get events, with the head they will have, and where in `group.events`
-    /// their events stand.
-    heads: HashMap<u64, (Arc<OpenThread>, u64, Vec<usize>)>,
+    /// The threads that get events, by their number.
+    parts: HashMap<u64, Part>,
     ids: HashMap<(u64, EventId), u64>,
     created: HashMap<ThreadId, ()>,
+}
+
+/// One thread's part of a group.
+struct Part {
+    thread: Arc<OpenThread>,
+    /// The head that it will have.
+    head: u64,
+    /// Where in `group.events` its events stand.
+    places: Vec<usize>,
+    /// When the oldest of them was given to the log.
+    since: Instant,
+    /// The requests that brought them.
+    requests: Vec<RequestId>,
+}
+
+impl Staged {
+    /// The middle leg of the requests' way, for whoever follows one through the logs.
+    fn trace(&self) {
+        if tracing::enabled!(tracing::Level::DEBUG) {
+            for Part { thread, head, places, requests, .. } in self.parts.values() {
+                let (thread, first) = (&thread.thread, head + 1 - places.len() as u64);
+                tracing::debug!(%thread, first, last = head, ?requests, "committed");
+            }
+        }
+    }
 }
 
 impl Committer {
@@ -80,7 +111,7 @@ impl Committer {
         fanout: tokio::sync::mpsc::Sender<Vec<Committed>>,
         poison: Arc<Poison>,
     ) -> Self {
-        Self { engine, last_no, fanout, poison }
+        Self { engine, last_no, fanout, poison, meters: Commits::default() }
     }
 
     /// Works until all senders are gone and the queue is empty.
@@ -116,8 +147,7 @@ impl Committer {
         for job in jobs {
             self.stage(job, &mut staged);
         }
-        let written =
-            if staged.group.is_empty() { Ok(()) } else { self.engine.write(&staged.group) };
+        let written = if staged.group.is_empty() { Ok(()) } else { self.write(&staged.group) };
         if let Err(error) = written {
             tracing::error!(%error, "the log could not be written; it takes nothing more");
             *self.poison.0.lock() = Some(error.to_string());
@@ -127,17 +157,18 @@ impl Committer {
             }
             return;
         }
-        let mut committed = Vec::with_capacity(staged.heads.len());
+        staged.trace();
+        let mut committed = Vec::with_capacity(staged.parts.len());
         let mut events: Vec<Option<GroupEvent>> =
             staged.group.events.into_iter().map(Some).collect();
-        for (thread, head, places) in staged.heads.into_values() {
+        for Part { thread, head, places, since, requests } in staged.parts.into_values() {
             thread.head.store(head, Ordering::Release);
             if thread.tail.lock().strong_count() == 0 {
                 continue;
             }
             let taken = places.into_iter().filter_map(|place| events[place].take());
             let records = taken.map(|event| Record { seq: event.seq, body: event.body }).collect();
-            committed.push(Committed { thread, records });
+            committed.push(Committed { thread, records, since, requests });
         }
         for answer in staged.answers {
             answer(Ok(()));
@@ -146,6 +177,22 @@ impl Committer {
             // Gone only when the runtime is: then nobody follows.
             let _ = self.fanout.blocking_send(committed);
         }
+    }
+
+    fn write(&self, group: &Group) -> Result<(), EngineError> {
+        let start = Instant::now();
+        let written = self.engine.write(group);
+        let took = start.elapsed();
+        self.meters.duration.record(took);
+        if took >= COMMIT_SLOW {
+            let (ms, events) = (took.as_millis() as u64, group.events.len());
+            tracing::warn!(ms, events, "a group commit was slow: is the disk busy?");
+        }
+        match &written {
+            Ok(()) => self.meters.events.record(group.events.len() as f64),
+            Err(_) => self.meters.failed.increment(1),
+        }
+        written
     }
 
     fn stage(&mut self, job: Job, staged: &mut Staged) {
@@ -192,17 +239,19 @@ impl Committer {
                     let _ = answer.send(done);
                 }));
             }
-            Job::Append { thread, events, answer } => match self.number(&thread, &events, staged) {
-                Ok(appended) => staged.answers.push(Box::new(move |done| {
-                    let _ = answer.send(done.map(|()| appended));
-                })),
-                Err(error) => {
-                    // What was queued behind these events counts on them.
-                    let reason = format!("an id could not be looked up: {error}");
-                    *self.poison.0.lock() = Some(reason.clone());
-                    let _ = answer.send(Err(LogError::Poisoned(reason)));
+            Job::Append { thread, events, since, answer } => {
+                match self.number(&thread, &events, since, staged) {
+                    Ok(appended) => staged.answers.push(Box::new(move |done| {
+                        let _ = answer.send(done.map(|()| appended));
+                    })),
+                    Err(error) => {
+                        // What was queued behind these events counts on them.
+                        let reason = format!("an id could not be looked up: {error}");
+                        *self.poison.0.lock() = Some(reason.clone());
+                        let _ = answer.send(Err(LogError::Poisoned(reason)));
+                    }
                 }
-            },
+            }
         }
     }
 
@@ -216,6 +265,7 @@ impl Committer {
         &self,
         thread: &Arc<OpenThread>,
         events: &[NewRecord],
+        since: Instant,
         staged: &mut Staged,
     ) -> Result<Vec<Appended>, EngineError> {
         let no = thread.no;
@@ -227,6 +277,7 @@ impl Committer {
             });
         }
         let mut appended = Vec::with_capacity(events.len());
+        let mut request = events.first().and_then(|event| event.request.clone());
         for (event, known) in events.iter().zip(known) {
             // The batch may repeat an id of its own.
             let known = known.or_else(|| staged.ids.get(&(no, event.id)).copied());
@@ -234,12 +285,18 @@ impl Committer {
                 appended.push(Appended { seq, duplicate: true });
                 continue;
             }
-            let (_, head, places) = staged.heads.entry(no).or_insert_with(|| {
-                (thread.clone(), thread.head.load(Ordering::Acquire), Vec::new())
+            // The first job of a thread is its oldest.
+            let part = staged.parts.entry(no).or_insert_with(|| Part {
+                thread: thread.clone(),
+                head: thread.head.load(Ordering::Acquire),
+                places: Vec::new(),
+                since,
+                requests: Vec::new(),
             });
-            *head += 1;
-            let seq = *head;
-            places.push(staged.group.events.len());
+            part.requests.extend(request.take());
+            part.head += 1;
+            let seq = part.head;
+            part.places.push(staged.group.events.len());
             staged.group.events.push(GroupEvent {
                 no,
                 seq,

@@ -27,6 +27,7 @@ fn new_thread(thread: &ThreadId, owner: &str) -> NewThread {
 
 fn events(ids: std::ops::Range<u64>) -> Vec<NewRecord> {
     ids.map(|n| NewRecord {
+        request: None,
         id: EventId::generate(n, [7; 10]),
         body: format!(r#"{{"n":{n}}}"#).into(),
     })
@@ -78,6 +79,7 @@ async fn calls_keep_their_order_and_a_remembered_run_is_there() {
         agent: None,
         connected: true,
         live: true,
+        active_at: 0,
     };
     let remembered = log.remember(run.clone());
     let one = log.append(&thread, events(0..1));

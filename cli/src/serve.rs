@@ -1,0 +1,59 @@
+//! `rethread serve`: the server, from its flags to its last word.
+
+use anyhow::{Context, bail};
+use clap::Args;
+use rethread_server::{config::Secret, server};
+use rethread_shared::limits::SECRET_BYTES_MIN;
+use tokio::net::TcpListener;
+
+use crate::{config::Settings, secret::checked};
+
+/// The flags of `rethread serve`.
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    #[command(flatten)]
+    settings: Settings,
+}
+
+/// Serves until told to stop.
+#[tokio::main]
+pub(crate) async fn run(args: Serve) -> anyhow::Result<()> {
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_env_filter(
+            tracing_subscriber::EnvFilter::try_from_default_env()
+                .unwrap_or_else(|_| "info,fjall=warn,lsm_tree=warn".into()),
+        )
+        .init();
+    let mut config = args.settings.load()?.config;
+    config.auth.secret = Some(match config.auth.secret {
+        Some(secret) => Secret::new(checked(secret.reveal().to_owned())?),
+        None if config.auth.dev => Secret::new(server::dev_secret(&config.log.data)?),
+        None => bail!(
+            "no secret: give --secret or RETHREAD_SECRET (at least {SECRET_BYTES_MIN} bytes), \
+             or --dev to try it out on this machine"
+        ),
+    });
+    let listen = config.http.listen;
+    let listener = TcpListener::bind(listen)
+        .await
+        .with_context(|| format!("{listen} cannot be listened on; try another --listen"))?;
+    let address = listener.local_addr()?;
+    if config.auth.dev {
+        tracing::warn!("--dev: whoever reaches {address} gets a token for everything");
+    }
+    server::run(listener, config, stop_signal(), move || {
+        println!("rethread listening on http://{address}");
+    })
+    .await
+}
+
+/// Completes at SIGTERM or Ctrl-C.
+async fn stop_signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate()).expect("SIGTERM can be listened for");
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
+}

@@ -1,0 +1,79 @@
+//! Which thread a run's events go to, for somebody who may use that thread.
+//!
+//! Nobody learns of a thread that it may not use, not by an answer, its code or its text: an id that
+//! names such a thread is refused as if the thread were not there, before any step is asked; a run that
+//! is known to belong to such a thread goes the whole way of a run that nobody knows.
+
+use rethread_shared::{RunId, ThreadId, WireError};
+
+use super::{
+    Bridge,
+    resolve::{Trail, step::StepName},
+};
+use crate::{auth::Grant, log::ThreadInfo};
+
+impl Bridge {
+    /// The thread of a run that was resolved before; none when there is anything to be looked into.
+    pub(super) fn known_thread_of(&self, run: &RunId, grant: &Grant) -> Option<ThreadId> {
+        let thread = self.resolver.remembered(run)?;
+        if run.embedded_thread().is_some_and(|named| *named != thread) {
+            return None;
+        }
+        let info = self.log.thread(&thread).ok()??;
+        grant.grants(&info).then(|| {
+            self.resolver.count_remembered();
+            thread
+        })
+    }
+
+    /// The thread of a run, by all steps. May have to wait for the orchestrator; holds no lock
+    /// meanwhile.
+    pub(super) async fn thread_of(
+        &self,
+        run: &RunId,
+        grant: &Grant,
+    ) -> Result<ThreadId, WireError> {
+        if let Some(named) = run.embedded_thread() {
+            self.thread(named, grant)?;
+        }
+        let may_use = |thread: &ThreadId| {
+            let info = self.log.thread(thread)?;
+            Ok(info.is_some_and(|info| grant.grants(&info)))
+        };
+        let resolved = self.resolver.resolve(run, may_use).await?;
+        if resolved.step == StepName::Orchestrator {
+            let runs = self.runs.of(&resolved.thread);
+            runs.lock().await.remember(&*self.log, &resolved.thread, run).await?;
+        }
+        Ok(resolved.thread)
+    }
+
+    /// The thread of a run that has events, or is to have some: only the registry is asked, for what it
+    /// does not know has neither.
+    pub(super) fn registered_thread_of(
+        &self,
+        run: &RunId,
+        grant: &Grant,
+    ) -> Result<ThreadInfo, WireError> {
+        let record = self.log.recall(run)?.ok_or_else(|| WireError::run_not_found(run))?;
+        let is_named = run.embedded_thread().is_none_or(|named| *named == record.thread);
+        match self.log.thread(&record.thread)? {
+            Some(info) if is_named && grant.grants(&info) => Ok(info),
+            _ => Err(WireError::run_not_found(run)),
+        }
+    }
+
+    /// The whole way of a run through the chain, for an operator.
+    ///
+    /// # Errors
+    /// `log_unavailable`.
+    pub async fn trace(&self, run: &RunId) -> Result<Trail, WireError> {
+        let mut trail = self.resolver.trace(run).await;
+        if let Some(thread) = &trail.thread
+            && self.log.thread(thread)?.is_none()
+        {
+            trail.error = Some(WireError::thread_not_found(thread));
+        }
+        Ok(trail)
+    }
+}
