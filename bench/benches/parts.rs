@@ -16,15 +16,15 @@ use rethread_shared::{
 use tokio::runtime::{Builder, Runtime};
 
 /// A run's id, in the form that agents use.
-pub const RUN: &str = "thread_13679e4dcc38403a_run_1756919162904_9adf1f09";
+pub(crate) const RUN: &str = "thread_13679e4dcc38403a_run_1756919162904_9adf1f09";
 const NOW_MS: u64 = 1_756_919_163_041;
 /// Events of a group, and of a frame.
-pub const GROUP: usize = 64;
+pub(crate) const GROUP: usize = 64;
 /// Subscribers that a frame goes to.
-pub const SUBSCRIBERS: usize = 20;
+pub(crate) const SUBSCRIBERS: usize = 20;
 
 /// An event of 250 bytes, as an agent publishes it.
-pub fn published() -> String {
+pub(crate) fn published() -> String {
     let event = |padding: &str| {
         format!(
             r#"{{"id":"0199108a-eb4e-71a6-9c16-5e2f7b16d43a","run":"{RUN}","type":"message_delta","data":{{"message_id":"m1","text":"{padding}"}}}}"#
@@ -34,28 +34,28 @@ pub fn published() -> String {
 }
 
 /// A run's id, from its text.
-pub fn parse_run() -> RunId {
+pub(crate) fn parse_run() -> RunId {
     black_box(RUN).parse().expect("it is a run's id")
 }
 
 /// An event's id, from its text.
-pub fn parse_event_id() -> EventId {
+pub(crate) fn parse_event_id() -> EventId {
     black_box("0199108a-eb4e-71a6-9c16-5e2f7b16d43a").parse().expect("it is an event's id")
 }
 
 /// What is checked of an event before its thread is known.
-pub fn check(text: &str) -> Checked<'_> {
+pub(crate) fn check(text: &str) -> Checked<'_> {
     Envelope::read(black_box(text)).and_then(Envelope::check).expect("it is a good event")
 }
 
 /// The text that is stored.
-pub fn encode(checked: &Checked<'_>) -> String {
+pub(crate) fn encode(checked: &Checked<'_>) -> String {
     let id = checked.id.expect("it has an id");
     black_box(checked).body(id, NOW_MS)
 }
 
 /// A thread, its epoch, and a group of its events as they are stored.
-pub fn stored() -> (ThreadId, Epoch, Vec<Record>) {
+pub(crate) fn stored() -> (ThreadId, Epoch, Vec<Record>) {
     let text = published();
     let body = Bytes::from(encode(&check(&text)));
     let records = (1..=GROUP as u64).map(|seq| Record { seq, body: body.clone() });
@@ -64,12 +64,12 @@ pub fn stored() -> (ThreadId, Epoch, Vec<Record>) {
 }
 
 /// The wire frame of a group, made once for all subscribers.
-pub fn frame((thread, epoch, records): &(ThreadId, Epoch, Vec<Record>)) -> Frame {
+pub(crate) fn frame((thread, epoch, records): &(ThreadId, Epoch, Vec<Record>)) -> Frame {
     Frame::new(black_box(thread), *epoch, black_box(records))
 }
 
 /// What the frame is for each subscriber: the text to be written, shared.
-pub fn fan_out(frame: &Frame, thread: &ThreadId, epoch: Epoch) -> usize {
+pub(crate) fn fan_out(frame: &Frame, thread: &ThreadId, epoch: Epoch) -> usize {
     let mut bytes = 0;
     for _ in 0..SUBSCRIBERS {
         let due = black_box(frame).from(black_box(1), thread, epoch);
@@ -79,7 +79,7 @@ pub fn fan_out(frame: &Frame, thread: &ThreadId, epoch: Epoch) -> usize {
 }
 
 /// A log in memory: everything of group commit but the disk.
-pub struct Commit {
+pub(crate) struct Commit {
     runtime: Runtime,
     log: LocalLog,
     thread: ThreadId,
@@ -89,7 +89,7 @@ pub struct Commit {
 
 impl Commit {
     /// With one thread in it.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let runtime = Builder::new_current_thread().build().expect("a runtime");
         let (thread, epoch, records) = stored();
         let log = runtime.block_on(async {
@@ -108,7 +108,7 @@ impl Commit {
     }
 
     /// Events that are new.
-    pub fn group(&mut self) -> Vec<NewRecord> {
+    pub(crate) fn group(&mut self) -> Vec<NewRecord> {
         (0..GROUP)
             .map(|_| {
                 self.next += 1;
@@ -121,7 +121,7 @@ impl Commit {
     }
 
     /// Appends them and waits for the answer.
-    pub fn append(&self, group: Vec<NewRecord>) -> Vec<Appended> {
+    pub(crate) fn append(&self, group: Vec<NewRecord>) -> Vec<Appended> {
         self.runtime.block_on(self.log.append(&self.thread, group)).expect("they are stored")
     }
 }

@@ -92,7 +92,7 @@ pub(crate) const ALL: &[Case] = &[
         contenders: EVERYBODY,
         when: When::Quick,
         connections: 1_050,
-        run: |run| fanout::run(run, fanout::Shape { threads: 50, subscribers: 20, batch: 16 }),
+        run: |run| fanout::run(run, fanout::Shape::new(50, 20, 16)),
     },
     Case {
         name: "fanout-50x20-single",
@@ -100,7 +100,16 @@ pub(crate) const ALL: &[Case] = &[
         contenders: OURS,
         when: When::Full,
         connections: 1_050,
-        run: |run| fanout::run(run, fanout::Shape { threads: 50, subscribers: 20, batch: 1 }),
+        run: |run| fanout::run(run, fanout::Shape::new(50, 20, 1)),
+    },
+    Case {
+        name: "fanout-50x20-packed",
+        about: "saturated; 50 threads x 20 subscribers; every publisher packs 16 events into a message, \
+                as an application of the peers could do itself",
+        contenders: EVERYBODY,
+        when: When::Full,
+        connections: 1_050,
+        run: |run| fanout::run(run, fanout::Shape::new(50, 20, 16).packed()),
     },
     Case {
         name: "fanout-1x1000",
@@ -108,7 +117,7 @@ pub(crate) const ALL: &[Case] = &[
         contenders: EVERYBODY,
         when: When::Full,
         connections: 1_010,
-        run: |run| fanout::run(run, fanout::Shape { threads: 1, subscribers: 1_000, batch: 16 }),
+        run: |run| fanout::run(run, fanout::Shape::new(1, 1_000, 16)),
     },
     Case {
         name: "light-50x20",
@@ -227,7 +236,7 @@ pub(crate) const ALL: &[Case] = &[
         name: "slow",
         about: "10 threads of 20,000 events, 800 subscribers that keep up at 500 events/s in all, \
                 before and while 200 others read the same threads from the start at 1 KB/s",
-        contenders: OURS,
+        contenders: HISTORIANS,
         when: When::Full,
         connections: 1_300,
         run: slow::run,

@@ -143,7 +143,7 @@ impl Home {
             Contender::Rethread => {
                 let mut command = Command::new(&self.binary);
                 command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(folder);
-                command.env("RETHREAD_SECRET", SECRET).env_remove("RUST_LOG");
+                ours(&mut command);
                 let (process, address) = self.until_it_says(command, folder)?;
                 let token = token(&self.binary)?;
                 let dialect = Dialect::Rethread(Rethread { token });
@@ -170,17 +170,18 @@ impl Home {
         let mut process = self.cores.start(|| {
             command.spawn().with_context(|| format!("{command:?} could not be started"))
         })?;
-        let mut line = String::new();
         let out = process.stdout.take().expect("its output is piped");
-        BufReader::new(out).read_line(&mut line)?;
-        let Some((_, address)) = line.split_once("listening on http://") else {
-            let _ = process.kill();
-            let status = process.wait()?;
-            let said = fs::read_to_string(errors).unwrap_or_default();
-            bail!("{command:?} did not start to listen ({status}): {}", said.trim());
-        };
-        let address = address.trim().parse().with_context(|| line.clone())?;
-        Ok((process, address))
+        for line in BufReader::new(out).lines() {
+            let line = line?;
+            if let Some((_, address)) = line.split_once("listening on http://") {
+                let address = address.trim().parse().with_context(|| line.clone())?;
+                return Ok((process, address));
+            }
+        }
+        let _ = process.kill();
+        let status = process.wait()?;
+        let said = fs::read_to_string(errors).unwrap_or_default();
+        bail!("{command:?} did not start to listen ({status}): {}", said.trim())
     }
 
     fn start_nchan(&self, folder: &Path) -> Result<Started> {
@@ -246,12 +247,22 @@ fn locked(name: &str) -> Result<String> {
 }
 
 fn token(binary: &Path) -> Result<String> {
-    said(
-        Command::new(binary)
-            .args(["token", "--user", "bench", "--scope", "subscribe,send,publish,serve"])
-            .arg("--all-threads")
-            .env("RETHREAD_SECRET", SECRET),
-    )
+    let mut command = Command::new(binary);
+    command.args(["token", "--user", "bench", "--scope", "subscribe,send,publish,serve"]);
+    command.arg("--all-threads");
+    ours(&mut command);
+    said(&mut command)
+}
+
+/// The settings of a measured server are its defaults, whatever stands in this environment.
+fn ours(command: &mut Command) {
+    for (name, _) in std::env::vars_os() {
+        let name = name.to_string_lossy();
+        if name.starts_with("RETHREAD_") || name == "RUST_LOG" {
+            command.env_remove(&*name);
+        }
+    }
+    command.env("RETHREAD_SECRET", SECRET);
 }
 
 /// What a program prints, wherever it does.

@@ -103,18 +103,20 @@ impl Dialect {
     }
 
     /// Writes frames that publish events, each the next of its thread, with when it should be sent.
+    /// Packed (which must be of one thread), peers get one message with all of them.
     pub(crate) fn publish(
         &self,
         req: u64,
         threads: &mut [Thread],
         events: &[(usize, u64)],
+        is_packed: bool,
         unix_ms: u64,
         out: &mut Vec<u8>,
     ) {
         match self {
             Self::Rethread(_) => rethread::publish(req, threads, events, unix_ms, out),
-            Self::Nchan | Self::Bare => bare::publish(threads, events, unix_ms, out),
-            Self::SocketIo => socketio::publish(threads, events, unix_ms, out),
+            Self::Nchan | Self::Bare => bare::publish(threads, events, is_packed, unix_ms, out),
+            Self::SocketIo => socketio::publish(threads, events, is_packed, unix_ms, out),
         }
     }
 

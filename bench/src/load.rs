@@ -40,12 +40,14 @@ pub(crate) struct Plan {
     pub(crate) bytes: usize,
     /// Whether all that is published is to be read again, and not only what is under way.
     pub(crate) is_kept: bool,
+    /// Whether peers get what is published at once as one message, as an application could pack it.
+    pub(crate) is_packed: bool,
 }
 
 impl Plan {
     /// So many threads with a publisher each.
     pub(crate) fn threads(threads: usize) -> Self {
-        Self { threads, publishers: None, bytes: EVENT_BYTES, is_kept: false }
+        Self { threads, publishers: None, bytes: EVENT_BYTES, is_kept: false, is_packed: false }
     }
 
     /// With so many publishers.
@@ -61,6 +63,7 @@ pub(crate) struct Load {
     pub(crate) book: Book,
     swarm: Swarm,
     target: Target,
+    is_packed: bool,
     requests: u64,
     frame: Vec<u8>,
     start: Instant,
@@ -83,9 +86,10 @@ impl Load {
     /// When the server refuses.
     pub(crate) fn with_prefix(target: &Target, prefix: &str, plan: Plan) -> Result<Self> {
         let mut load = Self {
-            book: Book::new(target.dialect.clone()),
+            book: Book::new(target.dialect.clone(), plan.is_packed),
             swarm: Swarm::new(target.dialect.ping())?,
             target: target.clone(),
+            is_packed: plan.is_packed,
             requests: 0,
             frame: Vec::new(),
             start: Instant::now(),
@@ -309,8 +313,10 @@ impl Load {
         self.frame.clear();
         let asked = self.book.ask(events);
         let threads = &mut self.book.threads;
-        self.target.dialect.publish(self.requests, threads, events, unix_ms(), &mut self.frame);
-        if matches!(self.target.dialect, Dialect::Rethread(_)) {
+        let (is_packed, now) = (self.is_packed, unix_ms());
+        let dialect = &self.target.dialect;
+        dialect.publish(self.requests, threads, events, is_packed, now, &mut self.frame);
+        if dialect.acknowledges() {
             self.book.publishers[publisher].asked.insert(self.requests, asked);
         }
         self.swarm.send(self.book.publishers[publisher].link, &self.frame)

@@ -21,11 +21,25 @@ pub(super) struct Shape {
     pub(super) subscribers: usize,
     /// Events of one publish.
     pub(super) batch: u64,
+    /// Whether peers get those as one message.
+    pub(super) is_packed: bool,
+}
+
+impl Shape {
+    pub(super) fn new(threads: usize, subscribers: usize, batch: u64) -> Self {
+        Self { threads, subscribers, batch, is_packed: false }
+    }
+
+    /// The same, with one message for what is published at once.
+    pub(super) fn packed(self) -> Self {
+        Self { is_packed: true, ..self }
+    }
 }
 
 pub(super) fn run(run: &Run<'_>, shape: Shape) -> Result<Vec<Measure>> {
     let server = run.start()?;
-    let mut load = Load::new(&server.target, Plan::threads(shape.threads))?;
+    let plan = Plan { is_packed: shape.is_packed, ..Plan::threads(shape.threads) };
+    let mut load = Load::new(&server.target, plan)?;
     load.subscribe(shape.threads * shape.subscribers, Begin::Start)?;
 
     let mut window = Window::new(run.length);

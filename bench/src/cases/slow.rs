@@ -27,7 +27,8 @@ const SETTLE: Duration = Duration::from_secs(3);
 
 pub(super) fn run(run: &Run<'_>) -> Result<Vec<Measure>> {
     let server = run.start()?;
-    let mut load = Load::new(&server.target, Plan::threads(THREADS))?;
+    let plan = Plan { is_kept: true, ..Plan::threads(THREADS) };
+    let mut load = Load::new(&server.target, plan)?;
     fill(&mut load, HISTORY)?;
     let fast = load.subscribe(FAST, Begin::Now)?;
     let last = fast.iter().copied().max().unwrap_or_default();

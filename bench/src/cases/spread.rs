@@ -13,7 +13,7 @@ pub(super) fn run(run: &Run<'_>) -> Result<Vec<Measure>> {
     let mut measures = Vec::new();
     for subscribers in POINTS {
         let threads = SUBSCRIBERS / subscribers;
-        let shape = fanout::Shape { threads, subscribers, batch: 16 };
+        let shape = fanout::Shape::new(threads, subscribers, 16);
         let point = fanout::run(run, shape)?.into_iter();
         let shown = ["server CPU per delivery", "delivered"];
         let point = point.filter(|measure| shown.contains(&measure.name));

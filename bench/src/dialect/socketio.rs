@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use memchr::memmem;
 use serde_json::{Value, json};
 
-use super::{From, Heard};
+use super::{From, Heard, bare::write_events};
 use crate::{
     check::Follower,
     load::Thread,
@@ -30,21 +30,17 @@ pub(super) fn subscriber(thread: &str, from: From<'_>) -> Opening {
     Opening { path: PATH.into(), subprotocol: None, texts: vec![format!("40{connect}")] }
 }
 
-/// A frame for each event.
+/// A frame for each event, or one with an array of all.
 pub(super) fn publish(
     threads: &mut [Thread],
     events: &[(usize, u64)],
+    is_packed: bool,
     unix_ms: u64,
     out: &mut Vec<u8>,
 ) {
-    let mut text = Vec::with_capacity(400);
-    for (thread, due_us) in events {
-        let thread = &mut threads[*thread];
-        text.clear();
-        text.extend_from_slice(br#"42["pub",""#);
-        text.extend_from_slice(thread.id.as_bytes());
-        text.extend_from_slice(br#"","#);
-        thread.source.write_next(*due_us, unix_ms, &mut text);
+    for message in events.chunks(if is_packed { events.len() } else { 1 }) {
+        let mut text = format!(r#"42["pub","{}","#, threads[message[0].0].id).into_bytes();
+        write_events(threads, message, unix_ms, &mut text);
         text.push(b']');
         push_frame(&text, out);
     }

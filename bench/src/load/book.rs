@@ -1,6 +1,9 @@
 //! What is known of every thread and of every connection, and what a message changes in it.
 
-use std::{collections::HashMap, time::Instant};
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Instant,
+};
 
 use anyhow::{Context, Result};
 
@@ -37,7 +40,7 @@ pub(crate) struct Thread {
 pub(super) struct Publisher {
     pub(super) link: usize,
     /// Publishes without an answer.
-    pub(super) asked: HashMap<u64, Asked>,
+    pub(super) asked: BTreeMap<u64, Asked>,
 }
 
 /// What was published at once: of which threads, from which number on, how many.
@@ -46,6 +49,8 @@ pub(super) struct Asked {
     parts: Vec<(usize, u64, u64)>,
     /// True when the server has it already.
     is_again: bool,
+    /// Events of it that were acknowledged, where that is done one by one.
+    words: u64,
 }
 
 /// What a connection is for. A subscriber that was away has a `goal` until it has reached it: the
@@ -78,6 +83,7 @@ pub(crate) struct Came {
 #[derive(Debug)]
 pub(crate) struct Book {
     dialect: Dialect,
+    is_packed: bool,
     pub(super) threads: Vec<Thread>,
     pub(super) publishers: Vec<Publisher>,
     /// What each connection is for, by its number.
@@ -95,9 +101,10 @@ pub(crate) struct Book {
 }
 
 impl Book {
-    pub(super) fn new(dialect: Dialect) -> Self {
+    pub(super) fn new(dialect: Dialect, is_packed: bool) -> Self {
         Self {
             dialect,
+            is_packed,
             threads: Vec::new(),
             publishers: Vec::new(),
             roles: Vec::new(),
@@ -112,7 +119,7 @@ impl Book {
 
     pub(super) fn add_publisher(&mut self, link: usize) {
         *self.role(link) = Role::Publisher(self.publishers.len());
-        self.publishers.push(Publisher { link, asked: HashMap::new() });
+        self.publishers.push(Publisher { link, asked: BTreeMap::new() });
     }
 
     pub(super) fn add_thread(&mut self, id: String, source: Source, publisher: usize) {
@@ -221,7 +228,7 @@ impl Book {
             *left -= 1;
             (*thread, self.threads[*thread].source.made() - *left, 1)
         });
-        Asked { parts: parts.collect(), is_again: true }
+        Asked { parts: parts.collect(), is_again: true, words: 0 }
     }
 
     /// Takes one message; gives what is to be answered.
@@ -274,7 +281,8 @@ impl Book {
                     return Ok(None);
                 };
                 let asked = self.publishers[publisher].asked.remove(&req);
-                let Asked { parts, is_again } = asked.context("an answer to what was not asked")?;
+                let Asked { parts, is_again, .. } =
+                    asked.context("an answer to what was not asked")?;
                 let expected = parts.iter().flat_map(|(_, first, count)| *first..first + count);
                 let stored = check::stored(payload, expected, is_again)?;
                 if !is_again {
@@ -284,15 +292,27 @@ impl Book {
                     }
                 }
             }
-            // One word for each message, on a connection that is for one thread.
-            Dialect::Nchan => {
-                self.acknowledged += 1;
-                self.threads[publisher].acknowledged += 1;
-            }
+            Dialect::Nchan => self.one_word_more(publisher)?,
             Dialect::SocketIo => return publisher_hears(payload),
             Dialect::Bare => {}
         }
         Ok(None)
+    }
+
+    /// A server that answers each message, in order, on a connection that is for one thread.
+    fn one_word_more(&mut self, publisher: usize) -> Result<()> {
+        let asked = &mut self.publishers[publisher].asked;
+        let mut oldest = asked.first_entry().context("an answer to what was not asked")?;
+        let Asked { parts, words, .. } = oldest.get_mut();
+        let count: u64 = parts.iter().map(|part| part.2).sum();
+        let events = if self.is_packed { count } else { 1 };
+        *words += events;
+        if *words == count {
+            oldest.remove();
+        }
+        self.acknowledged += events;
+        self.threads[publisher].acknowledged += events;
+        Ok(())
     }
 
     /// Finds how far the threads are that something came for.
