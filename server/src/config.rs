@@ -14,6 +14,7 @@ mod auth;
 mod http;
 mod load;
 mod log;
+mod logs;
 mod print;
 pub(crate) mod setting;
 mod value;
@@ -23,6 +24,7 @@ pub use auth::Auth;
 pub use http::Http;
 pub use load::{ConfigError, InForce, Loaded, Origin, Sources};
 pub use log::Log;
+pub use logs::{LogFormat, Logs};
 pub use print::example;
 pub use setting::{Entry, Field, Group, Setting};
 pub use value::{Secret, Size, Span};
@@ -31,13 +33,25 @@ pub(crate) use setting::settings;
 
 use std::path::PathBuf;
 
-use crate::{bridge::resolve::orchestrator::settings::OrchestratorSettings, metrics};
+use crate::{
+    bridge::{
+        resolve::orchestrator::settings::OrchestratorSettings,
+        settings::{RegistrySettings, RunSettings},
+    },
+    guard,
+    listener::tls,
+    metrics,
+};
 
 setting::groups! {
     /// The settings of one server.
     pub struct Config {
         /// The listener and its connections.
         http: Http,
+        /// TLS.
+        tls: tls::Settings,
+        /// What one user and one address may take.
+        limits: guard::Limits,
         /// Who may do what.
         auth: Auth,
         /// The durable log.
@@ -46,8 +60,14 @@ setting::groups! {
         agents: Agents,
         /// The orchestrator: a service of yours that knows which thread a run belongs to.
         orchestrator: OrchestratorSettings,
+        /// The registry: which thread a run belongs to.
+        registry: RegistrySettings,
+        /// Runs that go on.
+        runs: RunSettings,
         /// The metrics.
         metrics: metrics::Settings,
+        /// What the server writes about itself.
+        logs: Logs,
     }
 }
 

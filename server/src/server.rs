@@ -12,9 +12,10 @@ use rethread_shared::{
     limits::{DRAIN_DEADLINE, METRICS_UPKEEP},
 };
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
 use crate::{
-    auth::{Keys, Scope},
+    auth::{Gate, KeySources, Keys, Scope},
     bridge::{
         Bridge, Patience, Setup,
         resolve::orchestrator::{
@@ -23,7 +24,9 @@ use crate::{
     },
     config::Config,
     connections::Connections,
+    guard,
     health::{Health, Part, State},
+    listener::{Listener, tls::Tls},
     log::{
         LocalLog, Log,
         engine::{Engine, Group, fjall::FjallEngine},
@@ -80,20 +83,28 @@ impl Server {
         let engine =
             open(&folder).with_context(|| format!("the data folder {}", folder.display()))?;
         let log = LocalLog::open(Arc::new(engine))?;
-        let Some(secret) = &config.auth.secret else {
-            bail!("no secret to sign tokens with: expected auth.secret to be set");
-        };
+        let keys = Keys::open(&KeySources::from(&config.auth)).context("the keys for tokens")?;
+        let gate = Gate::open(keys, &config.log.data).context("the revocations")?;
+        gate.keys().keep_fresh();
         let health = Arc::new(Health::new());
         let orchestrator = orchestrator(config.orchestrator, &health)?;
         let watch_orchestrator = orchestrator.clone();
-        let setup = Setup { patience: Patience::from(&config.agents), orchestrator };
+        let setup = Setup {
+            patience: Patience::from(&config.agents),
+            orchestrator,
+            registry: config.registry,
+            runs: config.runs,
+            ..Setup::default()
+        };
         let bridge = Bridge::with(Arc::new(log.clone()) as Arc<dyn Log>, setup);
         bridge.recover().await.context("taking up the runs of before")?;
+        let guard = Arc::new(guard::Guard::new(&config.limits));
         let shared = Shared {
             bridge,
-            keys: Arc::new(Keys::from_secret(secret.reveal())),
+            gate: Arc::new(gate),
             connections: Arc::new(Connections::default()),
             health: health.clone(),
+            guard: guard.clone(),
             heartbeat: config.http.heartbeat.get(),
             metrics: config.metrics,
         };
@@ -101,6 +112,7 @@ impl Server {
             health.report(part, State::Active, "");
         }
         let stopped = shared.connections.leaving().clone();
+        let swept = shared.bridge.clone().keep_swept(health.clone());
         let watched = watch(shared.bridge.log().clone(), health);
         let figures = sample(Arc::downgrade(&shared.bridge));
         let asked = async {
@@ -108,7 +120,11 @@ impl Server {
                 orchestrator.guard.watch().await;
             }
         };
-        let chores = async { tokio::join!(watched, asked, exposition.keep_up(), figures) };
+        let sweep = shared.gate.clone().sweep();
+        let limited = async move { guard.keep_up().await };
+        let chores = async {
+            tokio::join!(watched, asked, swept, exposition.keep_up(), figures, sweep, limited)
+        };
         tokio::spawn(async move { stopped.run_until_cancelled(chores).await });
         Ok(Self { shared, log })
     }
@@ -126,11 +142,12 @@ impl Server {
         Trusted::new(self.shared.bridge.clone(), self.shared.connections.clone(), user)
     }
 
-    /// Makes a token for the threads that `user` owns.
+    /// Makes a token for the threads that `user` owns, signed with the server's secret; `None` where it
+    /// has only keys of others.
     #[must_use]
-    pub fn token(&self, user: &str, scopes: &[Scope], ttl: Duration) -> String {
+    pub fn token(&self, user: &str, scopes: &[Scope], ttl: Duration) -> Option<String> {
         let words: Vec<_> = scopes.iter().map(ToString::to_string).collect();
-        self.shared.keys.mint(user, &words.join(" "), Vec::new(), ttl)
+        self.shared.gate.keys().mint(user, &words.join(" "), Vec::new(), ttl)
     }
 
     /// Begins to stop: `/readyz` fails, the open connections and streams are told when to come back,
@@ -172,7 +189,7 @@ fn orchestrator(
     Ok(Some(Asked { guard: Guard::new(http, settings, Some(health.clone())), about }))
 }
 
-/// Serves until `shutdown` completes; calls `ready` once it takes connections. At the end readiness
+/// Serves until `shutdown` completes; calls `ready` with `http` or `https` once it takes connections. At the end readiness
 /// fails, nothing new is accepted, the open connections are told when to come back, and what is
 /// queued is written.
 ///
@@ -182,7 +199,7 @@ pub async fn run(
     listener: TcpListener,
     config: Config,
     shutdown: impl Future<Output = ()> + Send + 'static,
-    ready: impl FnOnce() + Send,
+    ready: impl FnOnce(&str) + Send,
 ) -> anyhow::Result<()> {
     if config.auth.dev && !listener.local_addr()?.ip().is_loopback() {
         bail!(
@@ -191,23 +208,31 @@ pub async fn run(
             listener.local_addr()?
         );
     }
-    let dev = config.auth.dev;
+    let tls = Tls::open(&config.tls)?;
+    let is_tls = tls.is_some();
+    let (dev, http) = (config.auth.dev, config.http.clone());
     let server = Server::open(config).await?;
-    let stopping = server.clone();
-    let signal = async move {
-        shutdown.await;
-        tracing::info!("stopping: telling the connections when to come back");
-        stopping.stop();
-    };
-    let serve = routes::serve(listener, server.shared.clone(), dev, signal);
-    ready();
-    let stopped = server.shared.connections.leaving().clone();
-    tokio::select! {
-        served = serve => served?,
-        // Requests that are under way get the same time as connections.
-        () = async { stopped.cancelled().await; tokio::time::sleep(DRAIN_DEADLINE).await } => {}
+    let guard = server.shared.guard.clone();
+    let routes = routes::with_page(server.shared.clone(), dev);
+    let stopping = CancellationToken::new();
+    let listener = Listener { tcp: listener, tls: tls.clone(), http, guard };
+    let serving = tokio::spawn(listener.serve(routes, stopping.clone()));
+    let watching = tls.map(|tls| tokio::spawn(async move { tls.watch().await }));
+    ready(if is_tls { "https" } else { "http" });
+    shutdown.await;
+    tracing::info!("stopping: telling the connections when to come back");
+    server.shared.health.stop();
+    stopping.cancel();
+    server.stop();
+    // Requests that are under way get the same time as connections.
+    match tokio::time::timeout(DRAIN_DEADLINE, serving).await {
+        Ok(served) => served?,
+        Err(_) => tracing::warn!("some requests were not answered in time"),
     }
     server.close().await;
+    if let Some(watching) = watching {
+        watching.abort();
+    }
     tracing::info!("stopped");
     Ok(())
 }

@@ -11,12 +11,13 @@ use rethread_shared::{
     limits::{COMMIT_SLOW, GROUP_BYTES_MAX, GROUP_EVENTS_MAX},
 };
 use tokio::sync::oneshot;
+use tracing::Span;
 
 use super::{OpenThread, Poison, fanout::Committed};
 use crate::{
     log::{
-        Appended, LogError, NewRecord, NewThread, Record, RequestId, RunRecord,
-        engine::{Engine, EngineError, Group, GroupEvent, ThreadRow},
+        Appended, LogError, NewRecord, NewThread, Record, RequestId,
+        engine::{Engine, EngineError, Group, GroupEvent, RunChange, ThreadRow},
     },
     metrics::meters::Commits,
 };
@@ -36,10 +37,12 @@ pub(super) enum Job {
         events: Vec<NewRecord>,
         /// When it was given to the log.
         since: Instant,
+        /// What it is part of, for traces.
+        span: Span,
         answer: oneshot::Sender<Result<Vec<Appended>, LogError>>,
     },
-    Run {
-        run: RunRecord,
+    Runs {
+        change: RunChange,
         answer: oneshot::Sender<Result<(), LogError>>,
     },
 }
@@ -50,6 +53,9 @@ impl Job {
         match self {
             Self::Append { events, .. } => {
                 (events.len(), events.iter().map(|event| event.body.len()).sum())
+            }
+            Self::Runs { change: RunChange::Forget(forget), .. } => {
+                (forget.runs.len() + forget.stale.len() + 1, 0)
             }
             _ => (1, 0),
         }
@@ -144,6 +150,7 @@ impl Committer {
             }
             return;
         }
+        let _traced = trace(&jobs).entered();
         for job in jobs {
             self.stage(job, &mut staged);
         }
@@ -233,13 +240,13 @@ impl Committer {
                     let _ = answer.send(done);
                 }));
             }
-            Job::Run { run, answer } => {
-                staged.group.runs.push(run);
+            Job::Runs { change, answer } => {
+                staged.group.runs.push(change);
                 staged.answers.push(Box::new(move |done| {
                     let _ = answer.send(done);
                 }));
             }
-            Job::Append { thread, events, since, answer } => {
+            Job::Append { thread, events, since, answer, .. } => {
                 match self.number(&thread, &events, since, staged) {
                     Ok(appended) => staged.answers.push(Box::new(move |done| {
                         let _ = answer.send(done.map(|()| appended));
@@ -310,10 +317,24 @@ impl Committer {
     }
 }
 
+/// The commit as a part of the traces of everything that it makes durable.
+fn trace(jobs: &[Job]) -> Span {
+    let mut causes = jobs.iter().filter_map(|job| match job {
+        Job::Append { span, .. } if !span.is_none() => Some(span),
+        _ => None,
+    });
+    let Some(first) = causes.next() else { return Span::none() };
+    let commit = tracing::debug_span!(parent: first, "commit", jobs = jobs.len());
+    for cause in causes {
+        commit.follows_from(cause);
+    }
+    commit
+}
+
 fn refuse(job: Job, error: &LogError) {
     match job {
         Job::Create { answer, .. } => drop(answer.send(Err(error.clone()))),
-        Job::Thread { answer, .. } | Job::Run { answer, .. } => {
+        Job::Thread { answer, .. } | Job::Runs { answer, .. } => {
             drop(answer.send(Err(error.clone())));
         }
         Job::Append { answer, .. } => drop(answer.send(Err(error.clone()))),
