@@ -26,6 +26,7 @@ use crate::{
     remote::{Http, Remote},
     runtime,
     terminal::counted,
+    threads,
 };
 
 /// What it can be called with.
@@ -166,10 +167,17 @@ struct Page {
 async fn remote(http: &Http, sink: &mut Sink, reached: &Reached) -> anyhow::Result<Counts> {
     let mut threads = http.get::<Threads>("/v1/threads").await?.threads;
     if threads.len() >= THREADS_PAGE_MAX {
-        bail!(
-            "the token may use {THREADS_PAGE_MAX} threads or more, and the server lists no more \
-             than that; stop it and export its data folder"
-        );
+        // The list ends there; operators have one that goes on.
+        threads.clear();
+        let all = threads::every(http, None, |thread| {
+            threads.push(thread);
+            Ok(())
+        });
+        all.await.with_context(|| {
+            format!(
+                "the token may use {THREADS_PAGE_MAX} threads or more; only an operator's lists all"
+            )
+        })?;
     }
     let created = |thread: &Value| {
         (thread["created_at"].as_u64(), thread["thread"].as_str().map(str::to_owned))

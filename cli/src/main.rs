@@ -13,11 +13,15 @@ mod export;
 mod health;
 mod import;
 mod lines;
+mod migrate;
+mod pages;
 mod progress;
 mod publish;
 mod remote;
 mod resolve;
 mod restored;
+mod revoke;
+mod runs;
 mod runtime;
 mod secret;
 mod send;
@@ -61,8 +65,14 @@ enum Command {
     Threads(threads::Threads),
     /// Say how the server is, part by part.
     Health(health::Ask),
+    /// List the runs that go on.
+    Runs(runs::Runs),
     /// Show how a run's thread is found, step by step.
     Resolve(resolve::Resolve),
+    /// Give a run of an older system its thread, and an id that names it.
+    Migrate(migrate::Migrate),
+    /// Cut off a user, a token, or everybody from a thread.
+    Revoke(revoke::Revoke),
     /// Verify a data folder: every law, on disk.
     Check(check::Check),
     /// Write a log as lines of JSON.
@@ -91,7 +101,10 @@ fn main() -> ExitCode {
         Command::Send(args) => send::run(&args),
         Command::Threads(args) => threads::run(&args),
         Command::Health(args) => health::run(&args),
+        Command::Runs(args) => runs::run(&args),
         Command::Resolve(args) => resolve::run(&args),
+        Command::Migrate(args) => migrate::run(&args),
+        Command::Revoke(args) => revoke::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Import(args) => import::run(&args),
         Command::Check(args) => check::run(&args),

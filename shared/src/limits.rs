@@ -80,6 +80,34 @@ pub const CONNECTIONS_MAX: usize = 100_000;
 pub const TOKEN_BYTES_MAX: usize = 16 * 1024;
 /// Clocks of the token's issuer and of the server may differ by this much.
 pub const CLOCK_LEEWAY: Duration = Duration::from_secs(5);
+/// How long a token may be good for; one that says more ends then. A year and a day, for a back end
+/// that nobody wants to touch more often. It is also how long a revocation must be remembered.
+pub const TOKEN_LIFETIME_MAX: Duration = Duration::from_secs(366 * 24 * 60 * 60);
+/// How long before its token expires a connection is warned: time enough to fetch a new one from a
+/// slow server, thrice. A token that is good for less than twice this is warned of at half its time.
+pub const TOKEN_WARNING: Duration = Duration::from_secs(60);
+/// Secrets and keys of one server: an old and a new one for several issuers. A token without a name
+/// for its key is tried with each, so there must not be many.
+pub const AUTH_KEYS_MAX: usize = 16;
+/// How often a key set is fetched when nothing asks for it: a key that was withdrawn is taken no longer.
+pub const JWKS_REFRESH: Duration = Duration::from_secs(15 * 60);
+/// A key set is not fetched more often, however many tokens name keys that are not in it.
+pub const JWKS_GAP_MIN: Duration = Duration::from_secs(5);
+/// The longest pause before a failed fetch of a key set is tried again.
+pub const JWKS_RETRY_MAX: Duration = Duration::from_secs(60);
+/// How long fetching a key set may take. Requests with tokens of unknown keys wait for it.
+pub const JWKS_DEADLINE: Duration = Duration::from_secs(4);
+/// Bytes of a key set. A few keys with their certificates stay well below.
+pub const JWKS_BYTES_MAX: usize = 256 * 1024;
+/// Keys of a key set.
+pub const JWKS_KEYS_MAX: usize = 64;
+/// Revocations in force. Each is some 200 bytes, in memory and on disk. Beyond: `slow_down`.
+pub const REVOCATIONS_MAX: usize = 100_000;
+/// How long a revocation waits for the connections it concerns to stop, before it is answered: less
+/// than the second within which they must. They are cut in any case.
+pub const REVOKE_DEADLINE: Duration = Duration::from_millis(800);
+/// How often revocations that nobody needs any more are swept out.
+pub const REVOCATIONS_SWEEP: Duration = Duration::from_secs(60 * 60);
 
 /// Bytes that a socket reads at once. Frames of clients are small; with tungstenite's default of
 /// 128 KiB ten thousand idle connections would hold more than a gigabyte.
@@ -120,6 +148,8 @@ pub const PAGE_EVENTS_MAX: usize = 512;
 pub const PAGE_BYTES_MAX: usize = 128 * 1024;
 /// Events of a page over HTTP when the request names no limit.
 pub const PAGE_EVENTS_DEFAULT: usize = 100;
+/// Threads that are looked through for those whose ids begin as a token says, the newest first.
+pub const THREADS_SCANNED_MAX: usize = 10_000;
 /// Threads in one answer of `GET /v1/threads`.
 pub const THREADS_PAGE_MAX: usize = 1_000;
 /// Threads whose head the commit thread remembers; others are read again from disk when needed.

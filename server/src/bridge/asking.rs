@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 
 use super::{
     Bridge,
-    desk::{self, ConnectionId, Deadline, Granted, Mark, Note, Waiting},
+    desk::{self, ConnectionId, Deadline, Mark, Note, Waiting},
     runs::{Origin, replay},
 };
 use crate::{
@@ -174,13 +174,18 @@ impl Bridge {
     }
 
     /// A connection that may publish or serve is there.
-    pub fn connected(&self, connection: ConnectionId, notes: mpsc::Sender<Note>, grant: &Grant) {
-        self.desk.open(connection, notes, granted(grant));
+    pub fn connected(
+        &self,
+        connection: ConnectionId,
+        notes: mpsc::Sender<Note>,
+        grant: &Arc<Grant>,
+    ) {
+        self.desk.open(connection, notes, grant.clone());
     }
 
     /// A connection brought another token.
-    pub fn regranted(&self, connection: ConnectionId, grant: &Grant) {
-        self.desk.regrant(connection, granted(grant), grant.require(Scope::Serve).is_ok());
+    pub fn regranted(&self, connection: ConnectionId, grant: &Arc<Grant>) {
+        self.desk.regrant(connection, grant.clone(), grant.require(Scope::Serve).is_ok());
     }
 
     /// A connection offers to take work, and says which runs it still works on.
@@ -321,12 +326,4 @@ fn check_message(ask: &rethread_shared::frame::Send) -> Result<(), WireError> {
         ));
     }
     Ok(())
-}
-
-fn granted(grant: &Grant) -> Granted {
-    Granted {
-        user: grant.user().clone(),
-        all: grant.is_for_all_threads(),
-        listed: grant.listed().cloned().collect(),
-    }
 }

@@ -1,7 +1,10 @@
 //! The desk: which connection works on what. Hands waiting work to agents, and knows when a run's
 //! agent is gone. Pure bookkeeping under one lock; [`super::asking`] does what it says.
 
-use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::{
+    collections::{BTreeSet, HashMap, HashSet, VecDeque},
+    sync::Arc,
+};
 
 use parking_lot::Mutex;
 use rethread_shared::{
@@ -11,6 +14,8 @@ use rethread_shared::{
 };
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
+
+use crate::auth::Grant;
 
 /// Names a connection within this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -33,7 +38,7 @@ pub struct Waiting {
     /// The work; its `agent` is filled in when it is handed over.
     pub work: Work,
     /// Who may see the thread: connections whose user may. Checked when it is handed over.
-    pub owner: std::sync::Arc<str>,
+    pub owner: Arc<str>,
     /// Who had it last and did not start. Anybody else is asked before.
     pub tried: Option<ConnectionId>,
 }
@@ -54,24 +59,8 @@ struct Agent {
     names: Vec<String>,
     notes: mpsc::Sender<Note>,
     runs: HashSet<RunId>,
-    may: Granted,
-}
-
-/// What of a grant the desk must know: which threads' work a connection may be given.
-#[derive(Clone, Debug)]
-pub struct Granted {
-    /// The connection's user.
-    pub user: std::sync::Arc<str>,
-    /// True when it may have any thread's work.
-    pub all: bool,
-    /// Threads listed by name.
-    pub listed: HashSet<rethread_shared::ThreadId>,
-}
-
-impl Granted {
-    fn covers(&self, waiting: &Waiting) -> bool {
-        self.all || *waiting.owner == *self.user || self.listed.contains(&waiting.work.thread)
-    }
+    /// Which threads' work it may be given.
+    may: Arc<Grant>,
 }
 
 /// Where a run stands with its agent.
@@ -148,13 +137,13 @@ pub enum Mark {
 
 impl Desk {
     /// A connection that publishes or serves; its notes go to `notes`.
-    pub fn open(&self, connection: ConnectionId, notes: mpsc::Sender<Note>, may: Granted) {
+    pub fn open(&self, connection: ConnectionId, notes: mpsc::Sender<Note>, may: Arc<Grant>) {
         let agent = Agent { names: Vec::new(), notes, runs: HashSet::new(), may };
         self.books.lock().agents.insert(connection, agent);
     }
 
     /// The connection brought another token. One that does not let it serve ends its offers.
-    pub fn regrant(&self, connection: ConnectionId, may: Granted, may_serve: bool) {
+    pub fn regrant(&self, connection: ConnectionId, may: Arc<Grant>, may_serve: bool) {
         let mut books = self.books.lock();
         if let Some(agent) = books.agents.get_mut(&connection) {
             agent.may = may;
@@ -419,7 +408,9 @@ impl Books {
         self.serving
             .iter()
             .filter_map(|id| self.agents.get_key_value(id))
-            .filter(|(_, agent)| agent.may.covers(waiting) && agent.notes.capacity() > 0)
+            .filter(|(_, agent)| {
+                agent.may.covers(&waiting.owner, &waiting.work.thread) && agent.notes.capacity() > 0
+            })
             .filter_map(|(id, agent)| {
                 let name = match &waiting.agent {
                     Some(wanted) => agent.names.iter().find(|name| *name == wanted),

@@ -14,7 +14,6 @@ use super::{
     *,
 };
 use crate::{
-    auth::Keys,
     log::{LocalLog, NewThread, PageLimit, engine::memory::MemoryEngine},
     metrics::meters::Transport,
     request::Request,
@@ -24,15 +23,12 @@ struct World {
     engine: Arc<MemoryEngine>,
     log: LocalLog,
     bridge: Arc<Bridge>,
-    grant: Grant,
+    grant: Arc<Grant>,
     thread: ThreadId,
 }
 
 fn grant(user: &str, threads: &[&str]) -> Grant {
-    let keys = Keys::from_secret("a secret for tests, long enough for HS256");
-    let threads = threads.iter().map(|thread| (*thread).to_owned()).collect();
-    let scope = "subscribe send publish serve";
-    keys.check(&keys.mint(user, scope, threads, Duration::from_secs(3_600))).unwrap()
+    Grant::local(user, "subscribe send publish serve", threads).unwrap()
 }
 
 const QUICK: Patience =
@@ -63,7 +59,7 @@ impl World {
     fn over(engine: Arc<MemoryEngine>, patience: Patience, thread: ThreadId) -> Self {
         let log = LocalLog::open(engine.clone()).unwrap();
         let bridge = Bridge::new(Arc::new(log.clone()), patience);
-        Self { engine, log, bridge, grant: grant("ann", &[]), thread }
+        Self { engine, log, bridge, grant: grant("ann", &[]).into(), thread }
     }
 
     /// The same log under a new process.
@@ -253,10 +249,10 @@ async fn what_cannot_be_routed_is_refused_with_its_reason() {
         };
         assert_eq!(got, expected, "{run}");
     }
-    let stranger = World { grant: grant("bob", &[]), ..world };
+    let stranger = World { grant: grant("bob", &[]).into(), ..world };
     let refused = stranger.publish(&[start("thread_a_run_2_00000000")]).await;
     assert_eq!(refused, [Err("thread_not_found".into())], "as if it were not there");
-    let guest = World { grant: grant("bob", &["thread_a"]), ..stranger };
+    let guest = World { grant: grant("bob", &["thread_a"]).into(), ..stranger };
     assert!(guest.publish(&[start("thread_a_run_2_00000000")]).await[0].is_ok());
 }
 
@@ -431,9 +427,7 @@ async fn a_token_that_may_not_serve_any_more_gets_no_more_work() {
     let world = World::new(SLOW).await;
     let (agent, mut notes) = world.agent(1);
     world.bridge.serve(agent, "docs", &[], &world.grant).await.unwrap();
-    let keys = Keys::from_secret("a secret for tests, long enough for HS256");
-    let less = keys.mint("ann", "subscribe", vec![], Duration::from_secs(60));
-    world.bridge.regranted(agent, &keys.check(&less).unwrap());
+    world.bridge.regranted(agent, &Arc::new(Grant::local("ann", "subscribe", &[]).unwrap()));
     world.send(1).await;
     assert!(notes.try_recv().is_err());
 }

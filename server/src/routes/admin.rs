@@ -8,6 +8,7 @@ mod me;
 mod page;
 mod refusals;
 mod resolve;
+mod revocations;
 mod runs;
 mod threads;
 
@@ -46,6 +47,7 @@ pub(super) fn endpoints() -> OpenApiRouter<Arc<App>> {
         .merge(me::router())
         .merge(refusals::router())
         .merge(resolve::router())
+        .merge(revocations::router())
         .merge(runs::router())
         .merge(threads::router())
 }
