@@ -117,10 +117,14 @@ struct Access {
 }
 
 /// What the page connects to Rethread with.
-async fn token(State(shop): State<Shop>, Extension(customer): Extension<Customer>) -> Json<Access> {
+async fn token(
+    State(shop): State<Shop>,
+    Extension(customer): Extension<Customer>,
+) -> Result<Json<Access>, Refusal> {
     let scopes = [Scope::Subscribe, Scope::Send];
     let token = shop.server.token(&customer.name, &scopes, TOKEN_TTL);
-    Json(Access { token, thread: customer.thread })
+    let token = token.ok_or_else(|| Refusal::internal("the shop has no secret to sign with"))?;
+    Ok(Json(Access { token, thread: customer.thread }))
 }
 
 #[derive(Deserialize)]
