@@ -61,7 +61,7 @@ enum Command {
     Publish(publish::Publish),
     /// Say something in a thread; with --wait print the answer.
     Send(send::Send),
-    /// List threads.
+    /// List threads, or make one.
     Threads(threads::Threads),
     /// Say how the server is, part by part.
     Health(health::Ask),

@@ -45,8 +45,8 @@ pub(crate) async fn run(args: Serve) -> anyhow::Result<()> {
     if config.auth.dev {
         tracing::warn!("--dev: whoever reaches {address} gets a token for everything");
     }
-    server::run(listener, config, stop_signal(), move || {
-        println!("rethread listening on http://{address}");
+    server::run(listener, config, stop_signal(), move |scheme| {
+        println!("rethread listening on {scheme}://{address}");
     })
     .await
 }

@@ -1,8 +1,9 @@
-//! `rethread threads`: the threads that a token may use.
+//! `rethread threads`: the threads that a token may use; and a new one.
 
 use clap::Args;
+use rethread_shared::ThreadId;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
     exit::Exit,
@@ -18,11 +19,19 @@ use crate::{
 Examples:
   rethread threads
   rethread threads --json | jq -r 'select(.head == 0).thread'
+  rethread threads --create thread_42 --title 'Network drops'
   rethread threads --all --owner ada
 
 With --all the token needs the scope `admin`; without, threads are listed that the token may use, the
 newest 1,000 at most.")]
 pub(crate) struct Threads {
+    /// Make a thread that belongs to the token's user, and print its id; without one the server
+    /// chooses it.
+    #[arg(long, value_name = "THREAD", num_args = 0..=1, conflicts_with_all = ["all", "owner"])]
+    create: Option<Option<ThreadId>>,
+    /// The title of the thread that is made.
+    #[arg(long, requires = "create")]
+    title: Option<String>,
     /// Every thread of the server.
     #[arg(long)]
     all: bool,
@@ -41,6 +50,14 @@ pub(crate) fn run(args: &Threads) -> anyhow::Result<Exit> {
     runtime::until_interrupted(async {
         let http = args.remote.http()?;
         let mut screen = Screen::new();
+        if let Some(thread) = &args.create {
+            let ask = json!({ "thread": thread, "title": args.title });
+            let made: Value = http.post("/v1/threads", &ask).await?;
+            let id = made["thread"].as_str().unwrap_or_default();
+            screen.line(if args.json { made.to_string() } else { id.to_owned() }.as_str())?;
+            screen.flush()?;
+            return Ok(Exit::Done);
+        }
         let mut table = Table::new(&["thread", "events", "created", "owner", "title"]);
         let each = |thread: Value| {
             if args.json {

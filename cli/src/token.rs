@@ -9,6 +9,14 @@ use crate::{duration::duration, secret::checked};
 
 /// The flags of `rethread token`.
 #[derive(Args)]
+#[command(after_help = "\
+Examples:
+  rethread token --user ada
+  rethread token --user billing --scope publish,serve --all-threads --ttl 30d
+  rethread token --user olga --scope admin,subscribe --all-threads --ttl 1h > olga.token
+
+Scopes: subscribe reads threads; send talks to agents; publish publishes events; serve takes work;
+admin operates the server.")]
 pub(crate) struct Token {
     /// The secret that the server was given, at least 32 bytes.
     #[arg(long, env = "RETHREAD_SECRET", hide_env_values = true)]

@@ -31,13 +31,25 @@ pub(crate) use setting::settings;
 
 use std::path::PathBuf;
 
-use crate::{bridge::resolve::orchestrator::settings::OrchestratorSettings, metrics};
+use crate::{
+    bridge::{
+        resolve::orchestrator::settings::OrchestratorSettings,
+        settings::{RegistrySettings, RunSettings},
+    },
+    guard,
+    listener::tls,
+    metrics,
+};
 
 setting::groups! {
     /// The settings of one server.
     pub struct Config {
         /// The listener and its connections.
         http: Http,
+        /// TLS.
+        tls: tls::Settings,
+        /// What one user and one address may take.
+        limits: guard::Limits,
         /// Who may do what.
         auth: Auth,
         /// The durable log.
@@ -46,6 +58,10 @@ setting::groups! {
         agents: Agents,
         /// The orchestrator: a service of yours that knows which thread a run belongs to.
         orchestrator: OrchestratorSettings,
+        /// The registry: which thread a run belongs to.
+        registry: RegistrySettings,
+        /// Runs that go on.
+        runs: RunSettings,
         /// The metrics.
         metrics: metrics::Settings,
     }

@@ -10,10 +10,11 @@ use serde_json::{Value, value::RawValue};
 
 use super::{ArchiveError, Counts, Head, VERSION, one_line};
 use crate::{
+    bridge::made_at,
     check::thread::{Order, Stored, read},
     log::{
-        PageLimit, Record, RunRecord,
-        engine::{Engine, EngineError, Group, GroupEvent, ThreadRow},
+        Forget, PageLimit, Past, Record, RunRecord,
+        engine::{Engine, EngineError, Group, GroupEvent, RunChange, ThreadRow},
     },
     now,
 };
@@ -215,7 +216,7 @@ impl<'a> Import<'a> {
             Some(_) => Ok(()),
             None => {
                 self.stored.runs += 1;
-                self.group.runs.push(run);
+                self.group.runs.push(RunChange::Remember(run));
                 Ok(())
             }
         }
@@ -284,10 +285,23 @@ impl<'a> Import<'a> {
     /// A run that goes on must be in the registry, though the export may not have had its row.
     fn close_thread(&mut self) -> Result<(), ArchiveError> {
         let Some(open) = self.thread.take() else { return Ok(()) };
+        // Runs that ended may have been forgotten before the export, which does not say so.
+        let before = self.engine.past(&open.row.thread)?.unwrap_or_default();
+        let made_at = open.orders.keys().map(made_at).max().unwrap_or(0);
+        let past = Past {
+            until_ms: before.until_ms.max(made_at).max(now::unix_ms()),
+            until_seq: before.until_seq.max(open.last),
+        };
+        let past = Some((open.row.thread.clone(), past));
+        self.group.runs.push(RunChange::Forget(Forget { past, ..Forget::default() }));
         let goes_on = open.orders.into_iter().filter(|(_, run)| run.order.is_live());
         let mut missing = Vec::new();
         for (run, Progress { after, since, .. }) in goes_on {
-            let is_queued = self.group.runs.iter().any(|known| known.run == run);
+            let is_queued = self
+                .group
+                .runs
+                .iter()
+                .any(|change| matches!(change, RunChange::Remember(known) if known.run == run));
             if !is_queued && self.engine.run(&run)?.is_none() {
                 let (thread, created_at) = (open.row.thread.clone(), since);
                 missing.push(serde_json::json!({
@@ -299,7 +313,7 @@ impl<'a> Import<'a> {
         for row in missing {
             let record = serde_json::from_value(row).expect("a row of the registry");
             self.stored.runs += 1;
-            self.group.runs.push(record);
+            self.group.runs.push(RunChange::Remember(record));
         }
         Ok(())
     }

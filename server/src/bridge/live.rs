@@ -60,8 +60,11 @@ impl Bridge {
         limit: usize,
     ) -> Result<Vec<LiveRun>, WireError> {
         let mut runs = Vec::new();
-        for record in self.records_of(thread, limit).await? {
-            runs.push(self.as_it_is(record).await?);
+        for record in self.log.runs_of(thread, limit).await? {
+            // The second id of a run that was migrated is no other run.
+            if record.first.is_none() {
+                runs.push(self.as_it_is(record).await?);
+            }
         }
         Ok(runs)
     }
@@ -79,7 +82,7 @@ impl Bridge {
     ) -> Result<(Vec<LiveRun>, Option<RunId>), WireError> {
         let (mut runs, mut after, mut seen) = (Vec::new(), after.cloned(), 0);
         while seen < ADMIN_RUNS_SEEN_MAX {
-            let records = self.live_records(after.as_ref(), limit).await?;
+            let records = self.log.live_runs(after.as_ref(), limit).await?;
             let is_last = records.len() < limit;
             seen += records.len();
             for record in records {
@@ -97,30 +100,6 @@ impl Bridge {
             }
         }
         Ok((runs, after))
-    }
-
-    async fn records_of(
-        &self,
-        thread: &ThreadId,
-        limit: usize,
-    ) -> Result<Vec<RunRecord>, WireError> {
-        let mut records = self.log.live_runs().await?;
-        records.retain(|record| record.thread == *thread);
-        records.sort_by_key(|record| std::cmp::Reverse(record.created_at));
-        records.truncate(limit);
-        Ok(records)
-    }
-
-    async fn live_records(
-        &self,
-        after: Option<&RunId>,
-        limit: usize,
-    ) -> Result<Vec<RunRecord>, WireError> {
-        let mut records = self.log.live_runs().await?;
-        records.retain(|record| after.is_none_or(|after| record.run > *after));
-        records.sort_by(|a, b| a.run.cmp(&b.run));
-        records.truncate(limit);
-        Ok(records)
     }
 
     async fn as_it_is(&self, record: RunRecord) -> Result<LiveRun, WireError> {

@@ -19,15 +19,15 @@ use crate::{
     request::Request,
 };
 
-struct World {
-    engine: Arc<MemoryEngine>,
+pub(super) struct World {
+    pub(super) engine: Arc<MemoryEngine>,
     log: LocalLog,
-    bridge: Arc<Bridge>,
-    grant: Arc<Grant>,
-    thread: ThreadId,
+    pub(super) bridge: Arc<Bridge>,
+    pub(super) grant: Arc<Grant>,
+    pub(super) thread: ThreadId,
 }
 
-fn grant(user: &str, threads: &[&str]) -> Grant {
+pub(super) fn grant(user: &str, threads: &[&str]) -> Grant {
     Grant::local(user, "subscribe send publish serve", threads).unwrap()
 }
 
@@ -38,40 +38,50 @@ const SLOW: Patience =
 
 impl World {
     async fn new(patience: Patience) -> Self {
+        Self::made(Setup { patience, ..Setup::default() }).await
+    }
+
+    pub(super) async fn made(setup: Setup) -> Self {
         let engine = Arc::new(MemoryEngine::default());
         let thread: ThreadId = "thread_a".parse().unwrap();
-        let world = Self::over(engine, patience, thread.clone());
-        world
-            .bridge
-            .log()
-            .create(NewThread {
-                thread,
-                owner: "ann".into(),
-                title: None,
-                created_at: 0,
-                epoch: Epoch::generate([0; 4]),
-            })
-            .await
-            .unwrap();
+        let world = Self::over(engine, setup, thread);
+        world.thread_of("ann", "thread_a").await;
         world
     }
 
-    fn over(engine: Arc<MemoryEngine>, patience: Patience, thread: ThreadId) -> Self {
+    pub(super) async fn thread_of(&self, owner: &str, thread: &str) -> ThreadId {
+        let thread: ThreadId = thread.parse().unwrap();
+        let new = NewThread {
+            thread: thread.clone(),
+            owner: owner.into(),
+            title: None,
+            created_at: 0,
+            epoch: Epoch::generate([0; 4]),
+        };
+        self.bridge.log().create(new).await.unwrap();
+        thread
+    }
+
+    fn over(engine: Arc<MemoryEngine>, setup: Setup, thread: ThreadId) -> Self {
         let log = LocalLog::open(engine.clone()).unwrap();
-        let bridge = Bridge::new(Arc::new(log.clone()), patience);
+        let bridge = Bridge::with(Arc::new(log.clone()), setup);
         Self { engine, log, bridge, grant: grant("ann", &[]).into(), thread }
     }
 
     /// The same log under a new process.
     async fn restart(self, patience: Patience) -> Self {
+        self.restarted(Setup { patience, ..Setup::default() }).await
+    }
+
+    pub(super) async fn restarted(self, setup: Setup) -> Self {
         let Self { engine, log, thread, .. } = self;
         log.close();
-        let world = Self::over(engine, patience, thread);
+        let world = Self::over(engine, setup, thread);
         world.bridge.recover().await.unwrap();
         world
     }
 
-    async fn publish(&self, events: &[String]) -> Vec<Result<(u64, bool), String>> {
+    pub(super) async fn publish(&self, events: &[String]) -> Vec<Result<(u64, bool), String>> {
         self.publish_over(None, events).await
     }
 
@@ -87,7 +97,7 @@ impl World {
         outcomes.into_iter().map(brief).collect()
     }
 
-    async fn kinds(&self) -> Vec<String> {
+    pub(super) async fn kinds(&self) -> Vec<String> {
         let all = PageLimit { events: usize::MAX, bytes: usize::MAX };
         let records = self.bridge.log().read(&self.thread, 0, all).await.unwrap();
         let kind = |body: &[u8]| {
@@ -139,7 +149,7 @@ impl World {
         (ConnectionId(id), inbox)
     }
 
-    async fn send(&self, n: u8) -> rethread_shared::frame::Sent {
+    pub(super) async fn send(&self, n: u8) -> rethread_shared::frame::Sent {
         self.bridge.send(self.ask(n), &self.grant).await.unwrap().await.unwrap()
     }
 
@@ -154,19 +164,19 @@ impl World {
     }
 }
 
-fn brief(outcome: Outcome) -> Result<(u64, bool), String> {
+pub(super) fn brief(outcome: Outcome) -> Result<(u64, bool), String> {
     match outcome {
         Outcome::Stored { seq, duplicate, .. } => Ok((seq, duplicate)),
         Outcome::Refused { error, .. } => Err(error.code.to_string()),
     }
 }
 
-fn event(run: &RunId, n: u8, kind: &str, data: &str) -> String {
+pub(super) fn event(run: &RunId, n: u8, kind: &str, data: &str) -> String {
     let id = EventId::generate(u64::from(n), [n; 10]);
     format!(r#"{{"id":"{id}","run":"{run}","type":"{kind}","data":{data}}}"#)
 }
 
-fn whole_run(run: &RunId) -> Vec<String> {
+pub(super) fn whole_run(run: &RunId) -> Vec<String> {
     vec![
         event(run, 1, "agent_started", r#"{"agent":"x"}"#),
         event(run, 2, "tool_executing", r#"{"call_id":"c","tool":"t"}"#),

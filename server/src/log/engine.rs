@@ -11,7 +11,7 @@ use bytes::Bytes;
 use rethread_shared::{EventId, RunId, ThreadId};
 use serde::{Deserialize, Serialize};
 
-use super::{PageLimit, Record, RunRecord};
+use super::{Forget, IdleRun, PageLimit, Past, Record, RunRecord};
 
 /// What went wrong, in the engine's own words.
 #[derive(Clone, Debug)]
@@ -84,11 +84,36 @@ pub trait Engine: Send + Sync + 'static {
     /// When the storage cannot be read.
     fn run(&self, run: &RunId) -> Result<Option<RunRecord>, EngineError>;
 
-    /// The rows of the runs that are live.
+    /// The rows of runs that are live, after `after` in the order of their ids.
     ///
     /// # Errors
     /// When the storage cannot be read.
-    fn live_runs(&self) -> Result<Vec<RunRecord>, EngineError>;
+    fn live_runs(&self, after: Option<&RunId>, limit: usize)
+    -> Result<Vec<RunRecord>, EngineError>;
+
+    /// Notes of runs that are not live, the longest idle first, as far as `until`.
+    ///
+    /// # Errors
+    /// When the storage cannot be read.
+    fn idle_runs(&self, until: u64, limit: usize) -> Result<Vec<IdleRun>, EngineError>;
+
+    /// The rows of a thread's runs, the newest first.
+    ///
+    /// # Errors
+    /// When the storage cannot be read.
+    fn runs_of(&self, thread: &ThreadId, limit: usize) -> Result<Vec<RunRecord>, EngineError>;
+
+    /// What is known of a thread's forgotten runs.
+    ///
+    /// # Errors
+    /// When the storage cannot be read.
+    fn past(&self, thread: &ThreadId) -> Result<Option<Past>, EngineError>;
+
+    /// How many runs have a row; counts them.
+    ///
+    /// # Errors
+    /// When the storage cannot be read.
+    fn count_runs(&self) -> Result<u64, EngineError>;
 }
 
 /// What one group commit makes durable.
@@ -98,8 +123,17 @@ pub struct Group {
     pub events: Vec<GroupEvent>,
     /// New or changed threads.
     pub threads: Vec<ThreadRow>,
-    /// New or changed runs.
-    pub runs: Vec<RunRecord>,
+    /// New, changed and forgotten runs, in the order in which that was asked.
+    pub runs: Vec<RunChange>,
+}
+
+/// What becomes of runs.
+#[derive(Clone, Debug)]
+pub enum RunChange {
+    /// A run is new, or has changed.
+    Remember(RunRecord),
+    /// Runs are forgotten.
+    Forget(Forget),
 }
 
 impl Group {

@@ -19,9 +19,9 @@ use rethread_shared::{Epoch, EventId, RunId, ThreadId, limits::HEADS_CACHED_MAX}
 use tokio::sync::oneshot;
 
 use super::{
-    Appended, Created, Log, LogError, NewRecord, NewThread, PageLimit, Record, RunRecord,
-    ThreadInfo,
-    engine::{Engine, EngineError, ThreadRow},
+    Appended, Created, Forget, IdleRun, Log, LogError, NewRecord, NewThread, PageLimit, Past,
+    Record, RunRecord, ThreadInfo,
+    engine::{Engine, EngineError, RunChange, ThreadRow},
     tail::{Follow, Tail, Wake},
 };
 use commit::{Committer, Job};
@@ -334,7 +334,8 @@ impl Log for LocalLog {
 
     fn remember(&self, run: RunRecord) -> BoxFuture<'static, Result<(), LogError>> {
         let (answer, done) = oneshot::channel();
-        let queued = self.queue(Job::Run { run, answer }).map(|()| done);
+        let change = RunChange::Remember(run);
+        let queued = self.queue(Job::Runs { change, answer }).map(|()| done);
         self.answer(queued)
     }
 
@@ -342,8 +343,41 @@ impl Log for LocalLog {
         Ok(self.inner.engine.run(run)?)
     }
 
-    fn live_runs(&self) -> BoxFuture<'_, Result<Vec<RunRecord>, LogError>> {
-        self.blocking(Engine::live_runs).boxed()
+    fn forget(&self, forget: Forget) -> BoxFuture<'static, Result<(), LogError>> {
+        let (answer, done) = oneshot::channel();
+        let change = RunChange::Forget(forget);
+        let queued = self.queue(Job::Runs { change, answer }).map(|()| done);
+        self.answer(queued)
+    }
+
+    fn live_runs(
+        &self,
+        after: Option<&RunId>,
+        limit: usize,
+    ) -> BoxFuture<'_, Result<Vec<RunRecord>, LogError>> {
+        let after = after.cloned();
+        self.blocking(move |engine| engine.live_runs(after.as_ref(), limit)).boxed()
+    }
+
+    fn idle_runs(&self, until: u64, limit: usize) -> BoxFuture<'_, Result<Vec<IdleRun>, LogError>> {
+        self.blocking(move |engine| engine.idle_runs(until, limit)).boxed()
+    }
+
+    fn runs_of(
+        &self,
+        thread: &ThreadId,
+        limit: usize,
+    ) -> BoxFuture<'_, Result<Vec<RunRecord>, LogError>> {
+        let thread = thread.clone();
+        self.blocking(move |engine| engine.runs_of(&thread, limit)).boxed()
+    }
+
+    fn past(&self, thread: &ThreadId) -> Result<Option<Past>, LogError> {
+        Ok(self.inner.engine.past(thread)?)
+    }
+
+    fn count_runs(&self) -> BoxFuture<'_, Result<u64, LogError>> {
+        self.blocking(Engine::count_runs).boxed()
     }
 
     fn poisoned(&self) -> Option<String> {

@@ -106,6 +106,15 @@ table! {
     /// 1 for the state that a part of the server is in, 0 for the others.
     HEALTH_STATE = "rethread_health_state", Gauge, Count, ["part", "state"];
 
+    // The listener.
+
+    /// Failures to take a connection, such as too many open files.
+    ACCEPT_FAILURES = "rethread_accept_failures_total", Counter, Count, [];
+    /// How often the certificate was read anew while the server ran, and how that went.
+    TLS_RELOADS = "rethread_tls_reloads_total", Counter, Count, ["outcome"];
+    /// Requests that a limit of a user or an address refused, by what they asked for.
+    RATE_LIMITED = "rethread_rate_limited_total", Counter, Count, ["what"];
+
     // Events in.
 
     /// Events that publishers sent, good or bad.
@@ -168,6 +177,17 @@ table! {
 
     /// How often each step of the search for a run's thread went how; `refusal` where none knew it.
     RESOLUTIONS = "rethread_resolutions_total", Counter, Count, ["step", "outcome"];
+
+    // The registry.
+
+    /// Runs that the registry remembers, as of its last sweep.
+    REGISTRY_RUNS = "rethread_registry_runs", Gauge, Count, ["state"];
+    /// Runs that the registry has forgotten, by reason: their time was over, they had to make room, or they were never used.
+    REGISTRY_FORGOTTEN = "rethread_registry_forgotten_total", Counter, Count, ["reason"];
+    /// What one sweep of the registry takes.
+    REGISTRY_SWEEP_DURATION_SECONDS = "rethread_registry_sweep_duration_seconds", Histogram(TIMES), Seconds, [];
+    /// Runs that were ended because nothing was heard of them for too long.
+    RUNS_SILENT = "rethread_runs_silent_total", Counter, Count, [];
 
     // The log.
 

@@ -15,8 +15,8 @@ use tokio::sync::oneshot;
 use super::{OpenThread, Poison, fanout::Committed};
 use crate::{
     log::{
-        Appended, LogError, NewRecord, NewThread, Record, RequestId, RunRecord,
-        engine::{Engine, EngineError, Group, GroupEvent, ThreadRow},
+        Appended, LogError, NewRecord, NewThread, Record, RequestId,
+        engine::{Engine, EngineError, Group, GroupEvent, RunChange, ThreadRow},
     },
     metrics::meters::Commits,
 };
@@ -38,8 +38,8 @@ pub(super) enum Job {
         since: Instant,
         answer: oneshot::Sender<Result<Vec<Appended>, LogError>>,
     },
-    Run {
-        run: RunRecord,
+    Runs {
+        change: RunChange,
         answer: oneshot::Sender<Result<(), LogError>>,
     },
 }
@@ -50,6 +50,9 @@ impl Job {
         match self {
             Self::Append { events, .. } => {
                 (events.len(), events.iter().map(|event| event.body.len()).sum())
+            }
+            Self::Runs { change: RunChange::Forget(forget), .. } => {
+                (forget.runs.len() + forget.stale.len() + 1, 0)
             }
             _ => (1, 0),
         }
@@ -233,8 +236,8 @@ impl Committer {
                     let _ = answer.send(done);
                 }));
             }
-            Job::Run { run, answer } => {
-                staged.group.runs.push(run);
+            Job::Runs { change, answer } => {
+                staged.group.runs.push(change);
                 staged.answers.push(Box::new(move |done| {
                     let _ = answer.send(done);
                 }));
@@ -313,7 +316,7 @@ impl Committer {
 fn refuse(job: Job, error: &LogError) {
     match job {
         Job::Create { answer, .. } => drop(answer.send(Err(error.clone()))),
-        Job::Thread { answer, .. } | Job::Run { answer, .. } => {
+        Job::Thread { answer, .. } | Job::Runs { answer, .. } => {
             drop(answer.send(Err(error.clone())));
         }
         Job::Append { answer, .. } => drop(answer.send(Err(error.clone()))),
