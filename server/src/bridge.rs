@@ -142,6 +142,12 @@ impl Bridge {
         Ok(created)
     }
 
+    /// How much work waits for agents.
+    #[must_use]
+    pub fn work(&self) -> desk::Figures {
+        self.desk.figures()
+    }
+
     /// The thread, if it exists and is granted.
     ///
     /// # Errors
@@ -174,7 +180,11 @@ impl From<LogError> for WireError {
                 Self::new(ErrorCode::ShuttingDown, "the server is stopping; try again in a moment")
                     .with_retry_after_ms(1_000)
             }
-            LogError::Poisoned(_) | LogError::Read(_) => {
+            LogError::Unavailable { retry_after, .. } => {
+                Self::new(ErrorCode::LogUnavailable, error.to_string())
+                    .with_retry_after_ms(retry_after.as_millis() as u64)
+            }
+            LogError::Read(_) => {
                 Self::new(ErrorCode::LogUnavailable, error.to_string()).with_retry_after_ms(5_000)
             }
         }

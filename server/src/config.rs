@@ -31,7 +31,7 @@ pub(crate) use setting::settings;
 
 use std::path::PathBuf;
 
-use crate::{bridge::resolve::orchestrator::settings::OrchestratorSettings, metrics};
+use crate::{bridge::resolve::orchestrator::settings::OrchestratorSettings, health, metrics};
 
 setting::groups! {
     /// The settings of one server.
@@ -46,6 +46,8 @@ setting::groups! {
         agents: Agents,
         /// The orchestrator: a service of yours that knows which thread a run belongs to.
         orchestrator: OrchestratorSettings,
+        /// How the server finds out how it is.
+        health: health::watch::Settings,
         /// The metrics.
         metrics: metrics::Settings,
     }

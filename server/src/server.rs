@@ -16,17 +16,15 @@ use crate::{
     },
     config::Config,
     connections::Connections,
-    health::{Health, Part, State},
+    health::{Health, Part, State, watch::Watch},
     log::{
         LocalLog, Log,
-        engine::{Engine, Group, fjall::FjallEngine},
+        engine::{Engine, Group, disk::Folder, fjall::FjallEngine},
     },
     metrics, now, routes,
     socket::Shared,
     trusted::Trusted,
 };
-
-const LOG_WATCHED_EVERY: Duration = Duration::from_millis(500);
 
 /// A server that is open: its log is read, its bridge takes events, and nothing listens yet.
 ///
@@ -69,9 +67,8 @@ impl Server {
         // First of all: what is made before there is a recorder counts nothing.
         let exposition = metrics::install();
         let folder = config.log.data.join("log");
-        let engine =
-            open(&folder).with_context(|| format!("the data folder {}", folder.display()))?;
-        let log = LocalLog::open(Arc::new(engine))?;
+        let log = LocalLog::over(Arc::new(Folder::new(&folder)), config.log.reserve.0)
+            .with_context(|| format!("the data folder {}", folder.display()))?;
         let Some(secret) = &config.auth.secret else {
             bail!("no secret to sign tokens with: expected auth.secret to be set");
         };
@@ -93,7 +90,8 @@ impl Server {
             health.report(part, State::Active, "");
         }
         let stopped = shared.connections.leaving().clone();
-        let watched = watch(shared.bridge.log().clone(), health);
+        let (bridge, settings) = (Arc::downgrade(&shared.bridge), config.health);
+        let watched = Watch { health, bridge, settings }.run();
         let asked = async {
             if let Some(orchestrator) = watch_orchestrator {
                 orchestrator.guard.watch().await;
@@ -201,17 +199,6 @@ pub async fn run(
     server.close().await;
     tracing::info!("stopped");
     Ok(())
-}
-
-/// Tells the health of the log until the server is gone.
-async fn watch(log: Arc<dyn Log>, health: Arc<Health>) {
-    let mut every = tokio::time::interval(LOG_WATCHED_EVERY);
-    while Arc::strong_count(&log) > 1 {
-        every.tick().await;
-        if let Some(reason) = log.poisoned() {
-            health.report(Part::Log, State::Failed, format!("{reason}; restart the server"));
-        }
-    }
 }
 
 /// Gives every thread of a data folder a new epoch; says how many there are. For a folder that was

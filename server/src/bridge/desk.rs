@@ -35,6 +35,19 @@ pub struct Waiting {
     pub owner: std::sync::Arc<str>,
     /// Who had it last and did not start. Anybody else is asked before.
     pub tried: Option<ConnectionId>,
+    /// Since when it waits.
+    pub since: std::time::Instant,
+}
+
+/// How much work waits, and for how many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Figures {
+    /// Connections that take work.
+    pub serving: usize,
+    /// Messages that no agent has.
+    pub waiting: usize,
+    /// Since when the first of them waits.
+    pub since: Option<std::time::Instant>,
 }
 
 /// Where a run stands with its agent.
@@ -128,6 +141,21 @@ impl Desk {
         }
     }
 
+    /// How much work waits, and for how many.
+    pub fn figures(&self) -> Figures {
+        let books = self.books.lock();
+        Figures {
+            serving: books.serving.len(),
+            waiting: books.waiting.len(),
+            since: books.waiting.iter().map(|waiting| waiting.since).min(),
+        }
+    }
+
+    /// Whether a run is with anybody, or waits for somebody.
+    pub fn knows(&self, run: &RunId) -> bool {
+        self.books.lock().knows(run)
+    }
+
     /// A connection has taken a note: there may be room for work that waits.
     pub fn has_room(&self) -> Vec<Deadline> {
         self.books.lock().hand_out()
@@ -166,12 +194,13 @@ impl Desk {
         Ok(books.hand_out())
     }
 
-    /// New work. Gives the deadline of its start, if it could be handed over at once.
-    ///
-    /// # Errors
-    /// `slow_down` when too much waits already.
+    /// New work, unless it is known. Gives the deadline of its start, if it could be handed over at
+    /// once.
     pub fn ask(&self, waiting: Waiting) -> Vec<Deadline> {
         let mut books = self.books.lock();
+        if books.knows(&waiting.work.run) {
+            return Vec::new();
+        }
         books.waiting.push_back(waiting);
         books.hand_out()
     }
@@ -304,6 +333,10 @@ impl Desk {
 }
 
 impl Books {
+    fn knows(&self, run: &RunId) -> bool {
+        self.places.contains_key(run) || self.waiting.iter().any(|other| other.work.run == *run)
+    }
+
     fn gone(&mut self, run: RunId) -> Deadline {
         self.clock += 1;
         self.place(run.clone(), Place::Gone { since: self.clock });

@@ -179,6 +179,7 @@ impl Bridge {
     ) -> Option<Queued> {
         let runs = self.runs.of(&thread);
         let mut held = runs.clone().lock_owned().await;
+        held.refresh(&*self.log);
         let mut accepted = Vec::with_capacity(events.len());
         let mut ended: Vec<RunId> = Vec::new();
         for event in events {
@@ -200,7 +201,7 @@ impl Bridge {
         }
         self.claim(by, &thread, &mut held, &accepted).await;
         let records = accepted.iter().map(|event| event.record.clone()).collect();
-        let appended = self.log.append(&thread, records);
+        let appended = self.log.append_in(held.term(), &thread, records);
         for run in ended {
             held.ended(&*self.log, &run);
         }

@@ -1,4 +1,4 @@
-//! What was going on when the server stopped.
+//! What was going on when the server stopped, or when its log failed and was opened again.
 
 use std::sync::Arc;
 
@@ -8,7 +8,9 @@ use super::{Bridge, runs::replay};
 use crate::{log::RunRecord, now};
 
 impl Bridge {
-    /// Takes up what was going on when the server stopped: work that waits, agents that are away.
+    /// Takes up what was going on when the server stopped: work that waits, agents that are away. Also
+    /// when the log was opened again after a failure, for then something may be stored that nobody was
+    /// told of; what the desk knows stays as it is.
     ///
     /// # Errors
     /// `log_unavailable`.
@@ -32,11 +34,13 @@ impl Bridge {
                     self.ask(&thread, record.agent.clone(), record.run.clone(), message);
                     waiting += 1;
                 }
+                _ if self.desk.knows(&record.run) && !state.is_ended() => {}
                 RunState::Asked | RunState::Running { .. } if record.connected => {
                     self.watch([self.desk.missing(&record.run)]);
                     away += 1;
                 }
                 RunState::Ended { .. } => {
+                    self.desk.over(&record.run);
                     drop(self.log.remember(RunRecord { live: false, ..record }));
                 }
                 RunState::New if now::unix_ms() > record.created_at + ttl => {

@@ -59,7 +59,7 @@ impl World {
     }
 
     fn over(engine: Arc<MemoryEngine>, patience: Patience, thread: ThreadId) -> Self {
-        let log = LocalLog::open(engine.clone()).unwrap();
+        let log = LocalLog::over(Arc::new(engine.clone()), 0).unwrap();
         let bridge = Bridge::new(Arc::new(log.clone()), patience);
         Self { engine, log, bridge, grant: grant("ann", &[]), thread }
     }
@@ -473,3 +473,5 @@ async fn publishes_to_many_threads_at_once_do_not_wait_for_each_other() {
         publisher.await.unwrap();
     }
 }
+
+mod healing;

@@ -1,8 +1,10 @@
 //! What a local log stands on: ordered bytes that are durable when `write` returns.
 
+pub mod disk;
 pub mod fjall;
 pub mod keys;
 pub mod memory;
+pub mod store;
 
 use std::fmt;
 
@@ -27,7 +29,7 @@ pub trait Engine: Send + Sync + 'static {
     /// Makes everything in the group durable, all or nothing, before it returns.
     ///
     /// # Errors
-    /// When that cannot be promised. The log is then poisoned.
+    /// When that cannot be promised. The engine is then closed, and opened again from its [`store::Store`].
     fn write(&self, group: &Group) -> Result<(), EngineError>;
 
     /// The place of an event by its id.
@@ -88,13 +90,18 @@ pub struct Group {
     pub threads: Vec<ThreadRow>,
     /// New or changed runs.
     pub runs: Vec<RunRecord>,
+    /// A probe, with its number: written and synced like the rest, read by nobody.
+    pub probe: Option<u64>,
 }
 
 impl Group {
     /// True when there is nothing to write.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.events.is_empty() && self.threads.is_empty() && self.runs.is_empty()
+        self.events.is_empty()
+            && self.threads.is_empty()
+            && self.runs.is_empty()
+            && self.probe.is_none()
     }
 }
 

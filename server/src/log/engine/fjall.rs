@@ -5,7 +5,10 @@ use std::path::Path;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 use rethread_shared::{EventId, RunId, ThreadId};
 
-use super::{Engine, EngineError, Group, ThreadRow, keys};
+use super::{
+    Engine, EngineError, Group, ThreadRow, keys,
+    store::{Cause, StoreError},
+};
 use crate::log::{PageLimit, Record, RunRecord};
 
 /// fjall, an embedded log-structured store: one folder, one process.
@@ -18,6 +21,7 @@ pub struct FjallEngine {
     owners: Keyspace,
     runs: Keyspace,
     live: Keyspace,
+    firsts: Keyspace,
 }
 
 impl std::fmt::Debug for FjallEngine {
@@ -43,6 +47,16 @@ impl FjallEngine {
     /// # Errors
     /// When the folder cannot be used, or another process uses it.
     pub fn open(folder: &Path) -> Result<Self, EngineError> {
+        Ok(Self::open_inner(folder)?)
+    }
+
+    /// The same, with what kind of trouble it is.
+    pub(super) fn open_store(folder: &Path) -> Result<Self, StoreError> {
+        Self::open_inner(folder)
+            .map_err(|error| StoreError::new(cause(&error), EngineError::from(error).0))
+    }
+
+    fn open_inner(folder: &Path) -> Result<Self, fjall::Error> {
         let db = Database::builder(folder).open()?;
         let open = |name| db.keyspace(name, KeyspaceCreateOptions::default);
         Ok(Self {
@@ -53,6 +67,7 @@ impl FjallEngine {
             owners: open("owners")?,
             runs: open("runs")?,
             live: open("live")?,
+            firsts: open("firsts")?,
             db,
         })
     }
@@ -82,6 +97,9 @@ impl Engine for FjallEngine {
             } else {
                 batch.remove(&self.live, run.run.as_str());
             }
+        }
+        if let Some(probe) = group.probe {
+            batch.insert(&self.firsts, keys::PROBE, probe.to_be_bytes());
         }
         Ok(batch.commit()?)
     }
@@ -146,6 +164,18 @@ impl Engine for FjallEngine {
             }
         }
         Ok(runs)
+    }
+}
+
+/// What kind of trouble an error at opening is.
+fn cause(error: &fjall::Error) -> Cause {
+    match error {
+        fjall::Error::Io(error) | fjall::Error::Storage(fjall::LsmError::Io(error)) => {
+            Cause::of(error)
+        }
+        fjall::Error::Locked => Cause::InUse,
+        fjall::Error::Poisoned | fjall::Error::KeyspaceDeleted => Cause::Other,
+        _ => Cause::Broken,
     }
 }
 

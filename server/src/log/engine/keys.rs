@@ -45,6 +45,9 @@ pub fn owner_prefix(owner: &str) -> Vec<u8> {
     key
 }
 
+/// `firsts`: the row that probes write. No thread has the number 0.
+pub const PROBE: [u8; 8] = 0_u64.to_be_bytes();
+
 /// A number of eight big-endian bytes.
 #[must_use]
 pub fn number(bytes: &[u8]) -> Option<u64> {
