@@ -4,6 +4,7 @@
 //! are told), `terminal` (text, colours, tables), `progress`, `lines`, `runtime`, `duration`,
 //! `secret`.
 
+mod check;
 mod completions;
 mod config;
 mod duration;
@@ -57,6 +58,8 @@ enum Command {
     Threads(threads::Threads),
     /// Say how the server is, part by part.
     Health(health::Ask),
+    /// Verify a data folder: every law, on disk.
+    Check(check::Check),
     /// Say that a data folder was put back from a backup: every thread begins a new epoch.
     ///
     /// Clients may have seen events that the backup does not have. With a new epoch they are told to
@@ -79,6 +82,7 @@ fn main() -> ExitCode {
         Command::Send(args) => send::run(&args),
         Command::Threads(args) => threads::run(&args),
         Command::Health(args) => health::run(&args),
+        Command::Check(args) => check::run(&args),
         Command::Restored(args) => restored::run(&args).map(|()| Exit::Done),
         Command::Completions(args) => completions::completions(&args),
         Command::Man(args) => completions::man(&args),

@@ -3,7 +3,6 @@
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// A bar towards `whole`, in things of this name.
-#[expect(dead_code)]
 pub(crate) fn bar(whole: u64, things: &str) -> ProgressBar {
     let style =
         format!("{{bar:30}} {{human_pos}}/{{human_len}} {things} {{per_sec}} {{eta}} {{wide_msg}}");

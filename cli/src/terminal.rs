@@ -146,6 +146,11 @@ impl Table {
     }
 }
 
+/// `1 thread`, `2 threads`.
+pub(crate) fn counted(number: u64, thing: &str) -> String {
+    format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
+}
+
 /// A time in milliseconds since 1970 as `2026-11-20T14:03:22Z`.
 pub(crate) fn time(unix_ms: u64) -> String {
     let seconds = unix_ms / 1_000;

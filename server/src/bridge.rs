@@ -33,6 +33,7 @@ use crate::{
     log::{Created, Log, LogError, NewThread, ThreadInfo},
     metrics::meters::Publishing,
     now,
+    refusals::Refusals,
 };
 use desk::Desk;
 use resolve::{Resolver, orchestrator::Asked};
@@ -73,6 +74,7 @@ pub struct Bridge {
     room: Arc<Semaphore>,
     stopping: AtomicBool,
     meters: Publishing,
+    refusals: Arc<Refusals>,
     me: Weak<Self>,
 }
 
@@ -101,6 +103,7 @@ impl Bridge {
             room: Arc::new(Semaphore::new(APPENDS_QUEUED_MAX)),
             stopping: AtomicBool::new(false),
             meters: Publishing::default(),
+            refusals: Arc::default(),
             me: me.clone(),
         })
     }
@@ -142,10 +145,10 @@ impl Bridge {
         Ok(created)
     }
 
-    /// How much work waits for agents.
+    /// What was refused.
     #[must_use]
-    pub fn work(&self) -> desk::Figures {
-        self.desk.figures()
+    pub fn refusals(&self) -> &Arc<Refusals> {
+        &self.refusals
     }
 
     /// The thread, if it exists and is granted.

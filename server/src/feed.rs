@@ -4,27 +4,54 @@
 //! there is more. What is next comes from the frames in memory, or, for a cursor that is behind
 //! them, from the log in bounded pages.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
 use rethread_shared::{
-    Epoch, ThreadId,
+    Epoch, Position, ThreadId,
     frame::{Reset, ResetReason, Start, Subscribed},
     limits::{PAGE_BYTES_MAX, PAGE_EVENTS_MAX},
 };
 
-use crate::log::{
-    Log, LogError, PageLimit,
-    frame::Frame,
-    tail::{Follow, Next, Wake},
+use crate::{
+    log::{
+        Log, LogError, PageLimit,
+        frame::Frame,
+        tail::{Follow, Next, Wake},
+    },
+    metrics::meters::{FeedCount, FeedState, Feeds},
 };
 
 /// One subscription.
 #[derive(Debug)]
 pub struct Feed {
+    cursor: Arc<Cursor>,
+    follow: Follow,
+    count: FeedCount,
+}
+
+/// Where a subscription is. Moved by its feed; read by whoever wants to know.
+#[derive(Debug)]
+pub struct Cursor {
     thread: ThreadId,
     epoch: Epoch,
-    cursor: u64,
-    follow: Follow,
+    seq: AtomicU64,
+}
+
+impl Cursor {
+    /// The thread.
+    #[must_use]
+    pub fn thread(&self) -> &ThreadId {
+        &self.thread
+    }
+
+    /// The last event that the subscriber was sent.
+    #[must_use]
+    pub fn position(&self) -> Position {
+        Position { epoch: self.epoch, seq: self.seq.load(Ordering::Relaxed) }
+    }
 }
 
 /// What a subscriber is told before its first event.
@@ -46,6 +73,7 @@ impl Feed {
         thread: &ThreadId,
         start: Start,
         wake: Arc<dyn Wake>,
+        meters: &Arc<Feeds>,
     ) -> Result<(Self, Opening), LogError> {
         let follow = log.follow(thread, wake)?;
         let info = log.thread(thread)?.ok_or_else(|| LogError::NoThread(thread.clone()))?;
@@ -59,24 +87,33 @@ impl Feed {
             Start::After(position) if position.seq > head => (0, Some(ResetReason::PositionAhead)),
             Start::After(position) => (position.seq, None),
         };
+        meters.opened(&start, reason.as_ref());
+        let state = if cursor < head { FeedState::CatchingUp } else { FeedState::Live };
         let thread = thread.clone();
         let opening = Opening {
             reset: reason.map(|reason| Reset { thread: thread.clone(), epoch, reason }),
             subscribed: Subscribed { thread: thread.clone(), epoch, head, after: cursor },
         };
-        Ok((Self { thread, epoch, cursor, follow }, opening))
+        let cursor = Arc::new(Cursor { thread, epoch, seq: AtomicU64::new(cursor) });
+        Ok((Self { cursor, follow, count: FeedCount::new(meters, state) }, opening))
     }
 
     /// The thread.
     #[must_use]
     pub fn thread(&self) -> &ThreadId {
-        &self.thread
+        &self.cursor.thread
     }
 
     /// The incarnation of its log.
     #[must_use]
     pub fn epoch(&self) -> Epoch {
-        self.epoch
+        self.cursor.epoch
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn cursor(&self) -> &Arc<Cursor> {
+        &self.cursor
     }
 
     /// The next events, as one frame; `None` when there are no more for now. The cursor is then
@@ -85,25 +122,33 @@ impl Feed {
     /// # Errors
     /// When the log cannot be read. The cursor is where it was.
     pub async fn next(&mut self, log: &dyn Log) -> Result<Option<Frame>, LogError> {
-        let frame = match self.follow.tail().next(self.cursor) {
-            Next::CaughtUp => return Ok(None),
-            Next::Frame(frame) => frame.from(self.cursor + 1, &self.thread, self.epoch),
+        let Cursor { thread, epoch, seq } = &*self.cursor;
+        let after = seq.load(Ordering::Relaxed);
+        let frame = match self.follow.tail().next(after) {
+            Next::CaughtUp => {
+                self.count.turn(FeedState::Live);
+                return Ok(None);
+            }
+            Next::Frame(frame) => {
+                self.count.turn(FeedState::Live);
+                frame.from(after + 1, thread, *epoch)
+            }
             Next::InLog { to } => {
-                let missing = usize::try_from(to - self.cursor).unwrap_or(usize::MAX);
+                let missing = usize::try_from(to - after).unwrap_or(usize::MAX);
                 let limit =
                     PageLimit { events: missing.min(PAGE_EVENTS_MAX), bytes: PAGE_BYTES_MAX };
-                let page = log.read(&self.thread, self.cursor, limit).await?;
-                if page.first().is_none_or(|first| first.seq != self.cursor + 1) {
+                let page = log.read(thread, after, limit).await?;
+                if page.first().is_none_or(|first| first.seq != after + 1) {
                     return Err(LogError::Read(format!(
-                        "{} has no event {} though its head is {to}",
-                        self.thread,
-                        self.cursor + 1
+                        "{thread} has no event {} though its head is {to}",
+                        after + 1
                     )));
                 }
-                Frame::new(&self.thread, self.epoch, &page)
+                self.count.replayed(page.len());
+                Frame::new(thread, *epoch, &page)
             }
         };
-        self.cursor = frame.last;
+        seq.store(frame.last, Ordering::Relaxed);
         Ok(Some(frame))
     }
 }

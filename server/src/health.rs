@@ -19,6 +19,7 @@ use std::{collections::BTreeMap, fmt};
 
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::{
     metrics::{self, HEALTH_STATE},
@@ -26,7 +27,9 @@ use crate::{
 };
 
 /// A part of the server that can be well or not by itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Part {
     /// Stores events.
@@ -42,7 +45,9 @@ pub enum Part {
 }
 
 /// How a part is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
     /// Does its work.
@@ -122,7 +127,7 @@ impl fmt::Display for State {
 }
 
 /// How one part is, or the whole.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Standing {
     /// The state it is in.
     pub state: State,
@@ -140,7 +145,7 @@ pub struct Standing {
 }
 
 /// What went wrong last.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LastError {
     /// When, milliseconds since 1970.
     pub at: u64,
@@ -149,7 +154,7 @@ pub struct LastError {
 }
 
 /// All of it, as `GET /v1/admin/health` answers.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Report {
     /// Whether traffic should be sent here.
     pub ready: bool,

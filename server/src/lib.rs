@@ -13,6 +13,7 @@
 
 pub mod auth;
 pub mod bridge;
+pub mod check;
 pub mod config;
 pub mod connections;
 pub mod feed;
@@ -20,11 +21,14 @@ pub mod health;
 pub mod log;
 pub mod metrics;
 mod now;
+pub mod refusals;
+pub mod request;
 pub mod routes;
+mod schema;
 pub mod server;
 pub mod socket;
 pub mod trusted;
 
-pub use routes::router;
+pub use routes::{openapi, router};
 pub use server::Server;
 pub use trusted::Trusted;

@@ -190,6 +190,7 @@ pub struct ThreadInfo {
     /// The user who owns it.
     pub owner: Arc<str>,
     /// What a list of threads shows for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub title: Option<Arc<str>>,
     /// When it was created, milliseconds since 1970.
     pub created_at: u64,
@@ -202,7 +203,13 @@ pub struct NewRecord {
     pub id: EventId,
     /// Its JSON text without `seq`: an object that is not empty.
     pub body: Bytes,
+    /// The request that brings it, on the first of a request's events: it goes along to the
+    /// subscribers' logs, and is not stored.
+    pub request: Option<RequestId>,
 }
+
+/// Names a request in the logs of everything that it leads to. Cheap to clone.
+pub type RequestId = Arc<str>;
 
 /// A stored event.
 #[derive(Clone, Debug)]

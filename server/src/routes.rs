@@ -5,8 +5,10 @@ mod body;
 mod events;
 mod health;
 mod metrics;
+mod openapi;
 mod page;
 mod problem;
+mod request;
 mod stream;
 mod threads;
 mod token;
@@ -14,14 +16,13 @@ mod ws;
 
 use std::sync::Arc;
 
-use axum::{
-    Router,
-    routing::{get, post},
-    serve::ListenerExt,
-};
-use rethread_shared::{ErrorCode, WireError, frame::SOCKET_PATH, limits::HTTP_BODY_BYTES_MAX};
-
+use axum::{Router, serve::ListenerExt};
+use rethread_shared::{ErrorCode, WireError, limits::HTTP_BODY_BYTES_MAX};
 use tokio::net::TcpListener;
+use utoipa::openapi::OpenApi;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+pub use openapi::openapi;
 
 use crate::{server::Server, socket::Shared};
 use problem::Problem;
@@ -73,7 +74,8 @@ pub(crate) struct App {
 /// # }
 /// ```
 pub fn router(server: &Server) -> Router {
-    finish(endpoints().fallback(nothing), server.shared.clone())
+    let app = App { shared: server.shared.clone() };
+    finish(endpoints().fallback(nothing), app)
 }
 
 /// The routes of a server of its own: the endpoints and the chat page. With `dev`, tokens are handed
@@ -81,29 +83,37 @@ pub fn router(server: &Server) -> Router {
 fn with_page(shared: Shared, dev: bool) -> Router {
     let mut router = endpoints();
     if dev {
-        router = router.route(DEV_TOKEN, get(token::dev));
+        router = router.routes(routes!(token::dev));
     }
-    finish(router.fallback(page::serve), shared)
+    finish(router.fallback(page::serve), App { shared })
 }
 
-fn endpoints() -> Router<Arc<App>> {
-    Router::new()
-        .route(SOCKET_PATH, get(ws::upgrade))
-        .route(THREADS, post(threads::create).get(threads::list))
-        .route(RUNS, post(threads::mint_run))
-        .route(THREAD_EVENTS, get(events::read))
-        .route(EVENTS, post(events::publish))
-        .route(HEALTHZ, get(health::alive))
-        .route(READYZ, get(health::ready))
-        .route(METRICS, get(metrics::text))
+/// Every endpoint, each with its description: a handler that has none cannot be added.
+fn endpoints() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new()
+        .routes(routes!(ws::upgrade))
+        .routes(routes!(threads::create, threads::list))
+        .routes(routes!(threads::mint_run))
+        .routes(routes!(events::read))
+        .routes(routes!(events::publish))
+        .routes(routes!(health::alive))
+        .routes(routes!(health::ready))
+        .routes(routes!(metrics::text))
+        .routes(routes!(openapi::document))
 }
 
-fn finish(router: Router<Arc<App>>, shared: Shared) -> Router {
-    let app = Arc::new(App { shared });
+/// The descriptions of all of them, with those that not every server has.
+fn described() -> OpenApi {
+    endpoints().routes(routes!(token::dev)).nest(admin::ADMIN, admin::endpoints()).into_openapi()
+}
+
+fn finish(router: OpenApiRouter<Arc<App>>, app: App) -> Router {
+    let app = Arc::new(app);
+    let router: Router<Arc<App>> = router.nest(admin::ADMIN, admin::router(&app)).into();
     router
-        .nest(admin::ADMIN, admin::router(&app))
         .method_not_allowed_fallback(not_allowed)
         .layer(axum::extract::DefaultBodyLimit::max(HTTP_BODY_BYTES_MAX))
+        .layer(axum::middleware::from_fn_with_state(app.clone(), request::follow))
         .with_state(app)
 }
 
@@ -123,7 +133,12 @@ pub async fn serve(
             tracing::debug!(%error, "TCP_NODELAY");
         }
     });
-    axum::serve(listener, with_page(shared, dev)).with_graceful_shutdown(shutdown).await
+    axum::serve(
+        listener,
+        with_page(shared, dev).into_make_service_with_connect_info::<std::net::SocketAddr>(),
+    )
+    .with_graceful_shutdown(shutdown)
+    .await
 }
 
 async fn nothing(uri: axum::http::Uri) -> Problem {

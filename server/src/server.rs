@@ -1,9 +1,16 @@
 //! A whole server: from the data folder to the listener, and back again at its end.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    path::Path,
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use anyhow::{Context, anyhow, bail};
-use rethread_shared::{Epoch, limits::DRAIN_DEADLINE};
+use rethread_shared::{
+    Epoch,
+    limits::{DRAIN_DEADLINE, METRICS_UPKEEP},
+};
 use tokio::net::TcpListener;
 
 use crate::{
@@ -18,10 +25,11 @@ use crate::{
     connections::Connections,
     health::{Health, Part, State, watch::Watch},
     log::{
-        LocalLog, Log,
+        Condition, LocalLog, Log,
         engine::{Engine, Group, disk::Folder, fjall::FjallEngine},
     },
-    metrics, now, routes,
+    metrics::{self, meters::Sampled},
+    now, routes,
     socket::Shared,
     trusted::Trusted,
 };
@@ -77,7 +85,10 @@ impl Server {
         let watch_orchestrator = orchestrator.clone();
         let setup = Setup { patience: Patience::from(&config.agents), orchestrator };
         let bridge = Bridge::with(Arc::new(log.clone()) as Arc<dyn Log>, setup);
-        bridge.recover().await.context("taking up the runs of before")?;
+        let is_sound = *log.condition().borrow() == Condition::Sound;
+        if is_sound {
+            bridge.recover().await.context("taking up the runs of before")?;
+        }
         let shared = Shared {
             bridge,
             keys: Arc::new(Keys::from_secret(secret.reveal())),
@@ -86,18 +97,22 @@ impl Server {
             heartbeat: config.http.heartbeat.get(),
             metrics: config.metrics,
         };
-        for part in [Part::Log, Part::Registry, Part::Feeds, Part::Agents] {
+        for part in [Part::Registry, Part::Feeds, Part::Agents] {
             health.report(part, State::Active, "");
+        }
+        if is_sound {
+            health.report(Part::Log, State::Active, "");
         }
         let stopped = shared.connections.leaving().clone();
         let (bridge, settings) = (Arc::downgrade(&shared.bridge), config.health);
         let watched = Watch { health, bridge, settings }.run();
+        let figures = sample(Arc::downgrade(&shared.bridge));
         let asked = async {
             if let Some(orchestrator) = watch_orchestrator {
                 orchestrator.guard.watch().await;
             }
         };
-        let chores = async { tokio::join!(watched, asked, exposition.keep_up()) };
+        let chores = async { tokio::join!(watched, asked, exposition.keep_up(), figures) };
         tokio::spawn(async move { stopped.run_until_cancelled(chores).await });
         Ok(Self { shared, log })
     }
@@ -199,6 +214,24 @@ pub async fn run(
     server.close().await;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Measures what is not counted up and down, until the server is gone.
+async fn sample(bridge: Weak<Bridge>) {
+    let work = |state| Sampled::new(metrics::gauge!(metrics::WORK, "state" => state));
+    let mut states = ["waiting", "offered", "working", "away"].map(work);
+    let mut serving = Sampled::new(metrics::gauge!(metrics::AGENTS_SERVING));
+    let mut every = tokio::time::interval(METRICS_UPKEEP);
+    loop {
+        every.tick().await;
+        let Some(bridge) = bridge.upgrade() else { return };
+        let figures = bridge.figures();
+        let counts = [figures.waiting, figures.offered, figures.with, figures.away];
+        for (state, count) in states.iter_mut().zip(counts) {
+            state.set(count);
+        }
+        serving.set(figures.serving);
+    }
 }
 
 /// Gives every thread of a data folder a new epoch; says how many there are. For a folder that was

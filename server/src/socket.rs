@@ -11,7 +11,7 @@ use axum::extract::ws::{CloseFrame, Message, WebSocket};
 use futures_util::{SinkExt, StreamExt};
 use rethread_shared::{
     CloseCode, ErrorCode, WireError,
-    frame::{Goodbye, ServerFrame},
+    frame::{self, Goodbye, ServerFrame, WireErrorFrame},
     limits::{
         BAD_FRAMES_MAX, CLOCK_LEEWAY, CLOSE_DEADLINE, GOODBYE_SPREAD, HEARTBEATS_MISSED_MAX,
         HELLO_DEADLINE, NOTES_WAITING_MAX, WRITE_STALL,
@@ -22,9 +22,12 @@ use tokio::{sync::mpsc, time::Instant};
 use crate::{
     auth::{Grant, Keys},
     bridge::{Bridge, desk::Note},
-    connections::{Connections, Place},
+    connections::{self, Connections, Place},
     health::Health,
+    metrics::meters::Transport,
     now,
+    refusals::Asker,
+    request::Request,
 };
 use answers::Answers;
 use delivery::Deliveries;
@@ -51,6 +54,8 @@ pub struct Shared {
 struct Socket {
     shared: Shared,
     place: Place,
+    /// Names what it asks in the logs.
+    request: Request,
     ws: WebSocket,
     /// What the client may do; `None` until its `hello`.
     grant: Option<Arc<Grant>>,
@@ -58,6 +63,10 @@ struct Socket {
     answers: Answers,
     notes: (mpsc::Sender<Note>, mpsc::Receiver<Note>),
     bad_frames: u32,
+    /// True once it has gone on from a position.
+    came_back: bool,
+    /// Bytes of answers that have not been counted.
+    buffered: u64,
     opened: Instant,
     sent: Instant,
     received: Instant,
@@ -74,18 +83,31 @@ enum End {
     Goodbye,
 }
 
+impl End {
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::Gone => "left",
+            Self::Close(code) => code.reason(),
+            Self::Goodbye => CloseCode::GoingAway.reason(),
+        }
+    }
+}
+
 /// Serves one client until it leaves or has to.
-pub async fn serve(ws: WebSocket, place: Place, shared: Shared) {
+pub async fn serve(ws: WebSocket, place: Place, request: Request, shared: Shared) {
     let now = Instant::now();
     let id = place.id;
     let mut socket = Socket {
         place,
+        request,
         ws,
         grant: None,
         deliveries: Deliveries::default(),
         answers: Answers::default(),
         notes: mpsc::channel(NOTES_WAITING_MAX),
         bad_frames: 0,
+        came_back: false,
+        buffered: 0,
         opened: now,
         sent: now,
         received: now,
@@ -94,6 +116,7 @@ pub async fn serve(ws: WebSocket, place: Place, shared: Shared) {
     let end = socket.live().await;
     socket.shared.bridge.disconnected(id);
     tracing::debug!(connection = id.0, ?end, "connection ended");
+    connections::count_end(Transport::WebSocket, end.reason());
     socket.leave(end).await;
 }
 
@@ -172,8 +195,8 @@ impl Socket {
 
     async fn receive(&mut self, message: Message) -> Result<(), End> {
         self.received = Instant::now();
-        let outcome = match message {
-            Message::Text(text) => self.request(&text).await,
+        let outcome = match &message {
+            Message::Text(text) => self.request(text).await,
             Message::Binary(_) => Err(answers::error(WireError::new(
                 ErrorCode::BadFrame,
                 "a binary frame came; this protocol is JSON in text frames",
@@ -188,6 +211,10 @@ impl Socket {
             }
             Err(refusal) => refusal,
         };
+        if let Message::Text(text) = &message {
+            let op = frame::op(text).unwrap_or_default();
+            self.note(&op, &refusal);
+        }
         let code = refusal.error.code.clone();
         self.write(answers::text(&ServerFrame::Error(refusal))).await?;
         match code {
@@ -207,12 +234,24 @@ impl Socket {
         Ok(())
     }
 
+    fn note(&self, op: &str, refusal: &WireErrorFrame) {
+        let request = refusal.req.map(|req| self.request.within(req));
+        let request = request.as_ref().unwrap_or(&self.request);
+        let user = self.grant.as_ref().map(|grant| grant.user());
+        let op = requests::OPS.iter().find(|known| **known == op).unwrap_or(&"frame");
+        let asker = Asker { request, asked: op, user };
+        self.shared.bridge.refusals().note(asker, &refusal.error);
+    }
+
     /// Puts a frame into the write buffer; it leaves with the next flush.
     async fn write(&mut self, text: String) -> Result<(), End> {
         self.buffer(Message::Text(text.into())).await
     }
 
     async fn buffer(&mut self, message: Message) -> Result<(), End> {
+        if let Message::Text(text) = &message {
+            self.buffered += text.len() as u64;
+        }
         // Waits only when the buffer has overflowed into the socket and that is full.
         in_time(self.ws.feed(message)).await?;
         self.sent = Instant::now();
@@ -225,18 +264,24 @@ impl Socket {
         while let Some(answer) = self.answers.ready() {
             self.write(answer).await?;
         }
-        let frames = self.deliveries.take(&**self.shared.bridge.log()).await;
-        if !frames.is_empty() {
+        let taken = self.deliveries.take(&**self.shared.bridge.log(), self.place.id).await;
+        if !taken.messages.is_empty() {
             self.sent = Instant::now();
         }
         let ws = &mut self.ws;
         let writing = async {
-            for frame in frames {
+            for frame in taken.messages {
                 ws.feed(frame).await?;
             }
             ws.flush().await
         };
-        in_time(writing).await
+        in_time(writing).await?;
+        let outgoing = self.shared.connections.delivery().of(Transport::WebSocket);
+        outgoing.written(taken.events, taken.bytes + std::mem::take(&mut self.buffered));
+        if let Some(since) = taken.since {
+            outgoing.latency.record(since.elapsed());
+        }
+        Ok(())
     }
 
     async fn leave(&mut self, end: End) {

@@ -24,7 +24,9 @@ use crate::{
     connections::{Connections, Place},
     feed::Feed,
     log::{ThreadInfo, tail::Wake},
+    metrics::meters::Transport,
     now,
+    request::Request,
 };
 
 /// Somebody in this process who may do everything in every thread, in the name of a user: what it
@@ -158,10 +160,11 @@ impl Trusted {
     /// `slow_down` while there are as many connections as there may be, `bad_frame` for a name that is
     /// none.
     pub async fn serve(&self, agent: &str) -> Result<Serving, WireError> {
-        let place = self.connections.enter().ok_or_else(|| {
+        let place = self.connections.enter(Transport::InProcess, None).ok_or_else(|| {
             WireError::new(ErrorCode::SlowDown, "the server has as many connections as it may")
                 .with_retry_after_ms(5_000)
         })?;
+        place.card().introduce(self.grant.user(), Some(agent));
         let (sender, notes) = mpsc::channel(NOTES_WAITING_MAX);
         self.bridge.connected(place.id, sender, &self.grant);
         let leaving = self.connections.leaving().clone();
@@ -178,7 +181,8 @@ impl Trusted {
     pub fn follow(&self, thread: &ThreadId, start: Start) -> Result<Following, WireError> {
         let bridge = self.bridge.clone();
         let more = Arc::new(More::default());
-        let (feed, opening) = Feed::open(&**bridge.log(), thread, start, more.clone())?;
+        let (feed, opening) =
+            Feed::open(&**bridge.log(), thread, start, more.clone(), self.connections.feeds())?;
         let leaving = self.connections.leaving().clone();
         let ready = opening.reset.map(Followed::Reset).into_iter().collect();
         Ok(Following { feed, bridge, more, leaving, ready })
@@ -355,7 +359,8 @@ async fn publish_all(
     let (bridge, grant) = (by.bridge.clone(), by.grant.clone());
     to_its_end(async move {
         let texts: Vec<&str> = texts.iter().map(|text| text.get()).collect();
-        bridge.publish(Publisher { grant: &grant, connection }, &texts).await.await
+        let request = &Request::new(Transport::InProcess);
+        bridge.publish(Publisher { grant: &grant, connection, request }, &texts).await.await
     })
     .await
 }

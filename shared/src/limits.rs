@@ -102,6 +102,8 @@ pub const DEV_TOKEN_TTL: Duration = Duration::from_secs(24 * 60 * 60);
 pub const GROUP_EVENTS_MAX: usize = 4_096;
 /// Bytes in one group commit; bounds the memory of a group and the size of its frames.
 pub const GROUP_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// A group commit that takes longer is logged: readers wait for it, and a disk that does this is ill.
+pub const COMMIT_SLOW: Duration = Duration::from_secs(1);
 /// Appends waiting for the commit thread. Beyond, publishers wait: back-pressure, not memory.
 pub const APPENDS_QUEUED_MAX: usize = 8_192;
 /// Groups that may wait to be made into frames. Beyond, the commit thread waits: followers that are
@@ -248,6 +250,19 @@ pub const EMITTER_EVENTS_MAX: usize = 1_024;
 
 // Seeing ----------------------------------------------------------------------------------------
 
+/// Characters of what a client calls itself in `hello` that the server remembers: enough for a name
+/// and a version, for each connection has one.
+pub const CLIENT_CHARS_MAX: usize = 64;
+/// Bytes of an `X-Request-Id`. A UUID, a trace's id and a word beside it fit. Beyond, the server makes
+/// one of its own.
+pub const REQUEST_ID_BYTES_MAX: usize = 128;
+/// Characters of an address that the logs repeat: a thread's events, its id at its longest.
+pub const ASKED_CHARS_MAX: usize = 192;
+/// Refusals that operators can look back on: an hour of a publisher that tries each quarter of a minute.
+pub const REFUSALS_KEPT_MAX: usize = 256;
+/// Refusals that are logged in a second: a client that loops must not fill the disk with its errors.
+/// Beyond, they are counted, and the log says how many it left out.
+pub const REFUSALS_LOGGED_PER_SECOND_MAX: u32 = 20;
 /// How often measured times are taken into their histograms: until then each is kept as it came, eight
 /// bytes, at most some hundred thousand a second.
 pub const METRICS_UPKEEP: Duration = Duration::from_secs(2);

@@ -7,6 +7,7 @@ mod npm;
 mod package;
 mod process;
 mod repo;
+mod schemathesis;
 mod setup;
 mod size;
 mod stamp;
@@ -54,6 +55,10 @@ enum Chore {
         #[arg(last = true)]
         arguments: Vec<String>,
     },
+    /// Make requests from the OpenAPI document, good and bad, and hold the answers against it.
+    ///
+    /// Needs python3 and, the first time, https://pypi.org. About a minute.
+    Schemathesis,
     /// Measure: durable events a second, deliveries a second, latency, memory a connection.
     ///
     /// Arguments go to the load generator: `--quick`, `--full`, `--case NAME`;
@@ -75,6 +80,10 @@ fn main() -> ExitCode {
         Chore::Test => return ExitCode::FAILURE,
         Chore::Wasm => wasm::run(),
         Chore::E2e { arguments } => e2e::run(&arguments),
+        Chore::Schemathesis => process::timed("the server", || {
+            process::run(&mut process::cargo("build --package rethread"))
+        })
+        .and_then(|()| process::timed("schemathesis", schemathesis::run)),
         Chore::Bench { arguments } => bench::run(&arguments),
         Chore::Tidy => tidy::run(),
     };

@@ -31,19 +31,44 @@ pub(crate) fn chromium() -> Result<PathBuf> {
     if let Some(path) = find_chromium() {
         return Ok(path);
     }
-    let may_install = find("apt-get").is_some()
-        && output(&mut command("id", ["-u"])).is_ok_and(|user| user == "0");
-    if !may_install {
+    if !may_install() {
         bail!(
             "Chromium is missing. Install it (Debian: `sudo apt-get install chromium`), \
              or set CHROMIUM to the path of Chromium or Chrome"
         );
     }
     println!("Chromium is missing; installing it");
-    run(&mut command("apt-get", ["update", "-qq"]))?;
-    let install = "install -y -qq --no-install-recommends chromium chromium-driver";
-    run(command("apt-get", install.split(' ')).env("DEBIAN_FRONTEND", "noninteractive"))?;
+    apt_install("chromium chromium-driver")?;
     find_chromium().context("apt-get has installed chromium, but there is no /usr/bin/chromium")
+}
+
+/// A virtual environment of Python's in `folder`, made anew; what Python lacks for it is installed where
+/// that is possible.
+pub(crate) fn python_venv(folder: &Path) -> Result<()> {
+    if find("python3").is_none() {
+        bail!("python3 is missing (Debian: `sudo apt-get install python3 python3-venv`)");
+    }
+    let make = |folder: &Path| output(command("python3", ["-m", "venv", "--clear"]).arg(folder));
+    let Err(error) = make(folder) else { return Ok(()) };
+    if !may_install() {
+        return Err(error.context(
+            "python3 cannot make virtual environments (Debian: `sudo apt-get install python3-venv`)",
+        ));
+    }
+    println!("python3-venv is missing; installing it");
+    apt_install("python3-venv")?;
+    make(folder).map(drop)
+}
+
+/// True where a package of Debian's can be installed.
+fn may_install() -> bool {
+    find("apt-get").is_some() && output(&mut command("id", ["-u"])).is_ok_and(|user| user == "0")
+}
+
+fn apt_install(packages: &str) -> Result<()> {
+    run(&mut command("apt-get", ["update", "-qq"]))?;
+    let install = format!("install -y -qq --no-install-recommends {packages}");
+    run(command("apt-get", install.split(' ')).env("DEBIAN_FRONTEND", "noninteractive"))
 }
 
 fn find_chromium() -> Option<PathBuf> {

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use crate::{e2e, package, process, repo, setup, tidy, wasm, www};
+use crate::{e2e, package, process, repo, schemathesis, setup, tidy, wasm, www};
 
 /// Runs every step that can run and prints the summary, whose last line counts the steps. True when
 /// all passed.
@@ -23,6 +23,7 @@ pub(crate) fn run() -> bool {
         let tests = "test --workspace --exclude xtask --no-fail-fast";
         process::run(process::cargo(tests).env("RETHREAD_BIN", repo::binary("rethread")))
     });
+    steps.run("schemathesis", &["build"], schemathesis::run);
     steps.run("chore tests", &[], || cargo("test --package xtask"));
     steps.run("package tests", &["build"], package::test);
     steps.run("browser tests", &["build"], || e2e::test(&[]));

@@ -13,12 +13,13 @@ use tokio::sync::mpsc;
 
 use super::{
     Bridge,
-    desk::{ConnectionId, Deadline, Granted, Mark, Note, Waiting},
+    desk::{self, ConnectionId, Deadline, Granted, Mark, Note, Waiting},
     runs::{Origin, replay},
 };
 use crate::{
     auth::{Grant, Scope},
     log::{Appended, ThreadInfo},
+    metrics::meters,
     now,
 };
 
@@ -164,6 +165,7 @@ impl Bridge {
     /// stopped.
     pub(super) fn ended(&self, run: &RunId, kind: &EventKind, seq: u64) {
         tracing::debug!(%run, %kind, seq, "run ended");
+        meters::run_ended(kind);
         let agent = self.desk.over(run);
         if *kind == EventKind::AgentCancelled
             && let Some(notes) = agent
@@ -226,6 +228,12 @@ impl Bridge {
         self.watch(self.desk.has_room());
     }
 
+    /// How much waits, and is worked on.
+    #[must_use]
+    pub fn figures(&self) -> desk::Figures {
+        self.desk.figures()
+    }
+
     /// The server stops: agents lose their connections by its doing, not by theirs.
     pub fn stop(&self) {
         self.stopping.store(true, Ordering::Release);
@@ -279,7 +287,10 @@ impl Bridge {
             message: message.into(),
         });
         match self.end(&record.thread, &deadline.run, lost).await {
-            Ok(seq) => tracing::info!(run = %deadline.run, seq, "agent lost"),
+            Ok(seq) => {
+                tracing::info!(run = %deadline.run, seq, "agent lost");
+                self.meters.agents_lost.increment(1);
+            }
             Err(error) => tracing::info!(run = %deadline.run, %error, "not ended as lost"),
         }
     }

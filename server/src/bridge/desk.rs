@@ -39,17 +39,6 @@ pub struct Waiting {
     pub since: std::time::Instant,
 }
 
-/// How much work waits, and for how many.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Figures {
-    /// Connections that take work.
-    pub serving: usize,
-    /// Messages that no agent has.
-    pub waiting: usize,
-    /// Since when the first of them waits.
-    pub since: Option<std::time::Instant>,
-}
-
 /// Where a run stands with its agent.
 #[derive(Debug)]
 enum Place {
@@ -84,6 +73,23 @@ impl Granted {
     fn covers(&self, waiting: &Waiting) -> bool {
         self.all || *waiting.owner == *self.user || self.listed.contains(&waiting.work.thread)
     }
+}
+
+/// How much of what lies on the desk.
+#[derive(Clone, Copy, Debug)]
+pub struct Figures {
+    /// Runs that no agent has taken.
+    pub waiting: usize,
+    /// Runs that were handed to an agent which has not started.
+    pub offered: usize,
+    /// Runs that an agent works on over a connection.
+    pub with: usize,
+    /// Runs whose agent's connection is gone.
+    pub away: usize,
+    /// Connections that offer to take work.
+    pub serving: usize,
+    /// Since when the first of those that nobody has taken waits.
+    pub since: Option<std::time::Instant>,
 }
 
 /// The desk of one server.
@@ -141,19 +147,24 @@ impl Desk {
         }
     }
 
-    /// How much work waits, and for how many.
-    pub fn figures(&self) -> Figures {
-        let books = self.books.lock();
-        Figures {
-            serving: books.serving.len(),
-            waiting: books.waiting.len(),
-            since: books.waiting.iter().map(|waiting| waiting.since).min(),
-        }
-    }
-
     /// Whether a run is with anybody, or waits for somebody.
     pub fn knows(&self, run: &RunId) -> bool {
         self.books.lock().knows(run)
+    }
+
+    /// How much there is of what.
+    pub fn figures(&self) -> Figures {
+        let books = self.books.lock();
+        let with =
+            books.places.values().filter(|place| matches!(place, Place::With { .. })).count();
+        Figures {
+            waiting: books.waiting.len(),
+            offered: books.offered,
+            with,
+            away: books.places.len() - books.offered - with,
+            serving: books.serving.len(),
+            since: books.waiting.iter().map(|waiting| waiting.since).min(),
+        }
     }
 
     /// A connection has taken a note: there may be room for work that waits.

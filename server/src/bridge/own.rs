@@ -150,5 +150,5 @@ impl Bridge {
 
 /// An event of the server's own, as it is stored.
 fn body_of(event: &NewEvent<'_>) -> NewRecord {
-    NewRecord { id: event.id, body: event.to_json().get().to_owned().into() }
+    NewRecord { id: event.id, body: event.to_json().get().to_owned().into(), request: None }
 }

@@ -22,8 +22,9 @@ use super::{
 use crate::{
     auth::Grant,
     log::{Appended, Log, LogError, NewRecord},
-    metrics::meters::Transport,
     now,
+    refusals::Asker,
+    request::Request,
 };
 
 /// Who publishes.
@@ -34,12 +35,8 @@ pub struct Publisher<'a> {
     /// The connection it comes over; none over HTTP. A run belongs to the connection that published
     /// in it last: when that is gone, its agent is.
     pub connection: Option<ConnectionId>,
-}
-
-impl Publisher<'_> {
-    fn transport(&self) -> Transport {
-        self.connection.map_or(Transport::Http, |_| Transport::WebSocket)
-    }
+    /// The request that it comes with.
+    pub request: &'a Request,
 }
 
 /// An event that passed every check which needs no lock.
@@ -80,7 +77,7 @@ impl Bridge {
         events: &[&str],
     ) -> impl Future<Output = Vec<Outcome>> + Send + 'static {
         let start = Instant::now();
-        self.meters.received.of(by.transport()).increment(events.len() as u64);
+        self.meters.received.of(by.request.transport).increment(events.len() as u64);
         let mut outcomes: Vec<Option<Outcome>> = vec![None; events.len()];
         let mut ready = Vec::with_capacity(events.len());
         for (place, text) in events.iter().enumerate() {
@@ -97,7 +94,7 @@ impl Bridge {
         for (thread, events) in threads {
             queued.extend(self.queue(by, thread, events, &mut outcomes).await);
         }
-        let bridge = self.clone();
+        let (bridge, request, user) = (self.clone(), by.request.clone(), by.grant.user().clone());
         async move {
             let settled = queued.into_iter().map(|queued| bridge.settle(queued));
             for (place, outcome) in join_all(settled).await.into_iter().flatten() {
@@ -106,9 +103,21 @@ impl Bridge {
             drop(room);
             let outcomes: Vec<Outcome> =
                 outcomes.into_iter().map(|outcome| outcome.expect("each event has one")).collect();
-            bridge.meters.tally(&outcomes);
-            bridge.meters.duration.record(start.elapsed());
+            bridge.tell(&request, &user, &outcomes, start);
             outcomes
+        }
+    }
+
+    /// Counts and logs what became of a publish.
+    fn tell(&self, request: &Request, user: &Arc<str>, outcomes: &[Outcome], start: Instant) {
+        self.meters.tally(outcomes);
+        self.meters.duration.record(start.elapsed());
+        let asker = Asker { request, asked: "publish", user: Some(user) };
+        self.refusals.note_events(asker, outcomes);
+        if tracing::enabled!(tracing::Level::DEBUG) {
+            let stored = outcomes.iter().filter(|o| matches!(o, Outcome::Stored { .. })).count();
+            let (id, ms) = (&request.id, start.elapsed().as_secs_f64() * 1_000.0);
+            tracing::debug!(request = %id, events = outcomes.len(), stored, ms, "published");
         }
     }
 
@@ -200,6 +209,7 @@ impl Bridge {
             return None;
         }
         self.claim(by, &thread, &mut held, &accepted).await;
+        accepted[0].record.request = Some(by.request.id.clone());
         let records = accepted.iter().map(|event| event.record.clone()).collect();
         let appended = self.log.append_in(held.term(), &thread, records);
         for run in ended {
@@ -275,7 +285,7 @@ fn prepare(place: usize, text: &str) -> Result<Ready, (Option<EventId>, WireErro
     let checked = envelope.check().map_err(|error| (given, error))?;
     let now = now::unix_ms();
     let id = given.unwrap_or_else(|| EventId::generate(now, now::random()));
-    let record = NewRecord { id, body: checked.body(id, now).into() };
+    let record = NewRecord { id, body: checked.body(id, now).into(), request: None };
     let (run, kind, call_id) = (checked.run, checked.kind, checked.call_id);
     Ok(Ready { place, run, kind, call_id, given, record })
 }
@@ -312,6 +322,5 @@ async fn admit(
 }
 
 fn refused(id: Option<EventId>, error: WireError) -> Outcome {
-    tracing::info!(code = %error.code, message = %error.message, "event refused");
     Outcome::Refused { id, error }
 }

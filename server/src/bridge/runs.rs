@@ -20,6 +20,7 @@ use rethread_shared::{
 
 use crate::{
     log::{Log, LogError, PageLimit, Record, RunRecord},
+    metrics::meters::{self, Counted},
     now,
 };
 
@@ -62,6 +63,8 @@ pub(super) struct Known {
     pub(super) state: RunState,
     record: RunRecord,
     is_remembered: bool,
+    /// Counts it among the runs that go on, while it does.
+    counted: Option<Counted>,
 }
 
 /// How a run came to be.
@@ -103,7 +106,9 @@ impl ThreadRuns {
             }
             let known = match log.recall(run)? {
                 Some(record) => {
-                    Known { state: replay(log, &record).await?.0, record, is_remembered: true }
+                    let state = replay(log, &record).await?.0;
+                    let counted = meters::run(&state);
+                    Known { state, record, is_remembered: true, counted }
                 }
                 None => Known::new(log, thread, run, Origin::Published)?,
             };
@@ -188,7 +193,7 @@ impl Known {
             live: true,
             active_at: now::unix_ms(),
         };
-        Ok(Self { state: RunState::New, record, is_remembered: false })
+        Ok(Self { state: RunState::New, record, is_remembered: false, counted: None })
     }
 
     /// Takes the next event, which is about to be queued. `connected` says that it came over a
@@ -202,7 +207,11 @@ impl Known {
         call_id: Option<&str>,
         connected: bool,
     ) -> Result<(), WireError> {
+        let before = std::mem::discriminant(&self.state);
         self.state.apply(&self.record.run, kind, call_id)?;
+        if before != std::mem::discriminant(&self.state) {
+            self.counted = meters::run(&self.state);
+        }
         if !self.is_remembered || (connected && !self.record.connected) {
             self.is_remembered = true;
             self.record.connected |= connected;

@@ -16,6 +16,8 @@ use super::{
 use crate::{
     auth::Keys,
     log::{LocalLog, NewThread, PageLimit, engine::memory::MemoryEngine},
+    metrics::meters::Transport,
+    request::Request,
 };
 
 struct World {
@@ -82,7 +84,8 @@ impl World {
         connection: Option<ConnectionId>,
         events: &[String],
     ) -> Vec<Result<(u64, bool), String>> {
-        let by = Publisher { grant: &self.grant, connection };
+        let by =
+            Publisher { grant: &self.grant, connection, request: &Request::new(Transport::Http) };
         let texts: Vec<&str> = events.iter().map(String::as_str).collect();
         let outcomes = self.bridge.publish(by, &texts).await.await;
         outcomes.into_iter().map(brief).collect()
@@ -204,7 +207,8 @@ async fn a_repetition_that_overtakes_its_answer_moves_no_state() {
     let world = World::new(SLOW).await;
     let run = world.bridge.mint_run(&world.thread, &world.grant).await.unwrap();
     let events = whole_run(&run);
-    let by = Publisher { grant: &world.grant, connection: None };
+    let request = &Request::new(Transport::Http);
+    let by = Publisher { grant: &world.grant, connection: None, request };
     let texts: Vec<&str> = events.iter().map(String::as_str).collect();
     // Both are queued before either is durable.
     let first = world.bridge.publish(by, &texts).await;

@@ -112,7 +112,7 @@ impl Watch {
         self.health.report_anew(Part::Log, state, reason);
         let (state, reason) = judge_feeds(&self.settings, seen);
         self.health.report_anew(Part::Feeds, state, reason);
-        let work = bridge.work();
+        let work = bridge.figures();
         self.health.figure(Part::Agents, "serving", work.serving as u64);
         self.health.figure(Part::Agents, "waiting", work.waiting as u64);
         let (state, reason) = {
@@ -215,8 +215,8 @@ fn judge_agents(settings: &Settings, waiting: usize, longest: Option<Duration>) 
     match longest {
         Some(longest) if longest >= settings.agent_wait.get() => {
             let reason = format!(
-                "{waiting} messages wait for an agent, the first for {} s; start an agent that serves \
-                 them, or look at those that are connected",
+                "messages that wait for an agent: {waiting}, the first for {} s; start an agent that \
+                 serves them, or look at those that are connected",
                 longest.as_secs()
             );
             (State::Degraded, reason)

@@ -5,6 +5,7 @@ pub mod fjall;
 pub mod keys;
 pub mod memory;
 pub mod store;
+pub mod tables;
 
 use std::fmt;
 

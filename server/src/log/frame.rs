@@ -1,11 +1,11 @@
 //! The ready-made `events` frame: made once for each group commit, shared by all subscribers.
 
-use std::fmt::Write;
+use std::{fmt::Write, sync::Arc, time::Instant};
 
 use bytes::Bytes;
 use rethread_shared::{Epoch, ThreadId};
 
-use super::Record;
+use super::{Record, RequestId};
 
 /// Consecutive events of one thread as the text of one wire frame. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -16,15 +16,42 @@ pub struct Frame {
     pub last: u64,
     /// The whole frame, valid UTF-8.
     pub text: Bytes,
+    made: Arc<Made>,
+}
+
+#[derive(Debug)]
+struct Made {
     /// Where in `text` each event begins; the last entry is one past the end of the last event
     /// plus one, as if a comma followed it too.
-    starts: std::sync::Arc<[u32]>,
+    starts: Vec<u32>,
+    /// Where it comes from; `None` when it was read from the log.
+    fresh: Option<Fresh>,
+}
+
+/// What a frame of a commit knows of its origin. One for the whole commit: a delivery need not ask a
+/// clock for each event.
+#[derive(Clone, Debug)]
+pub struct Fresh {
+    /// When the oldest of its events was given to the log.
+    pub since: Instant,
+    /// The requests that brought its events.
+    pub requests: Vec<RequestId>,
 }
 
 impl Frame {
     /// Makes the frame of `records`, which must be consecutive and not empty.
     #[must_use]
     pub fn new(thread: &ThreadId, epoch: Epoch, records: &[Record]) -> Self {
+        Self::make(thread, epoch, records, None)
+    }
+
+    /// The same for what was just committed.
+    #[must_use]
+    pub(super) fn fresh(thread: &ThreadId, epoch: Epoch, records: &[Record], fresh: Fresh) -> Self {
+        Self::make(thread, epoch, records, Some(fresh))
+    }
+
+    fn make(thread: &ThreadId, epoch: Epoch, records: &[Record], fresh: Option<Fresh>) -> Self {
         let (first, last) = (records[0].seq, records[records.len() - 1].seq);
         debug_assert_eq!(last - first + 1, records.len() as u64, "records without holes");
         let bytes: usize = records.iter().map(|record| record.body.len() + 28).sum();
@@ -46,14 +73,21 @@ impl Frame {
         // The last comma becomes the array's end.
         text.pop();
         text.extend_from_slice(b"]}");
-        Self { first, last, text: text.into(), starts: starts.into() }
+        Self { first, last, text: text.into(), made: Arc::new(Made { starts, fresh }) }
+    }
+
+    /// Where it comes from; `None` when it was read from the log.
+    #[must_use]
+    pub fn origin(&self) -> Option<&Fresh> {
+        self.made.fresh.as_ref()
     }
 
     /// The events from `first` on, each with its seq and its text, shared with the frame.
     pub fn events(&self, first: u64) -> impl Iterator<Item = (u64, Bytes)> + '_ {
         (first.max(self.first)..=self.last).map(move |seq| {
             let place = (seq - self.first) as usize;
-            let (from, to) = (self.starts[place] as usize, self.starts[place + 1] as usize - 1);
+            let (from, to) =
+                (self.made.starts[place] as usize, self.made.starts[place + 1] as usize - 1);
             (seq, self.text.slice(from..to))
         })
     }
@@ -72,13 +106,14 @@ impl Frame {
             self.last
         )
         .expect("a String takes all");
-        let old = self.starts[skipped];
+        let old = self.made.starts[skipped];
         let mut text = Vec::with_capacity(head.len() + self.text.len() - old as usize);
         text.extend_from_slice(head.as_bytes());
         text.extend_from_slice(&self.text[old as usize..]);
         let new = head.len() as u32;
-        let starts = self.starts[skipped..].iter().map(|start| start - old + new).collect();
-        Self { first, last: self.last, text: text.into(), starts }
+        let starts = self.made.starts[skipped..].iter().map(|start| start - old + new).collect();
+        let made = Made { starts, fresh: self.made.fresh.clone() };
+        Self { first, last: self.last, text: text.into(), made: Arc::new(made) }
     }
 }
 

@@ -6,7 +6,10 @@ mod core;
 mod fanout;
 mod heal;
 
-use std::sync::{Arc, mpsc};
+use std::{
+    sync::{Arc, mpsc},
+    time::Instant,
+};
 
 use futures_util::{FutureExt, future::BoxFuture};
 use parking_lot::Mutex;
@@ -56,16 +59,24 @@ impl LocalLog {
     }
 
     /// Opens the log in a store. After a failure it is opened again from there, and while fewer than
-    /// `reserve` bytes are free nothing is taken. Must be called within a tokio runtime.
+    /// `reserve` bytes are free nothing is taken. A store that is full or read-only is waited for.
+    /// Must be called within a tokio runtime.
     ///
     /// # Errors
     /// When the store cannot be used.
     pub fn over(store: Arc<dyn Store>, reserve: u64) -> Result<Self, StoreError> {
-        let engine = store.open()?;
-        let last_no = engine.last_no()?;
+        let (engine, trouble) = match store.open() {
+            Ok(engine) => (Some(engine), None),
+            Err(error) if error.cause.is_waited_for() => (None, Some(error)),
+            Err(error) => return Err(error),
+        };
+        let last_no = engine.as_ref().map_or(Ok(0), |engine| engine.last_no())?;
         let core = Arc::new(Core::new(store, engine));
         let (jobs, queue) = mpsc::channel();
-        let committer = Committer::new(core.clone(), last_no, reserve);
+        let mut committer = Committer::new(core.clone(), last_no, reserve);
+        if let Some(error) = trouble {
+            committer.fail(&format!("the log could not be opened: {}", error.message));
+        }
         let committer = std::thread::Builder::new()
             .name("rethread-commit".into())
             .spawn(move || committer.run(&queue))?;
@@ -168,8 +179,9 @@ impl Log for LocalLog {
         events: Vec<NewRecord>,
     ) -> BoxFuture<'static, Result<Vec<Appended>, LogError>> {
         let queued = self.core().existing(thread).and_then(|thread| {
+            let since = Instant::now();
             let (answer, appended) = oneshot::channel();
-            self.queue(Job::Append { term, thread, events, answer })?;
+            self.queue(Job::Append { term, thread, events, since, answer })?;
             Ok(appended)
         });
         self.answer(queued)

@@ -1,8 +1,12 @@
 //! Handles for what is counted often: looked up once, then an atomic addition each. Who counts keeps
 //! its own; all of one name count into the same metric.
 
-use ::metrics::{Counter, Histogram, counter, histogram};
-use rethread_shared::{ErrorCode, frame::Outcome};
+use ::metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
+use rethread_shared::{
+    ErrorCode, EventKind,
+    frame::{Outcome, ResetReason, Start},
+    order::RunState,
+};
 
 use super::table::*;
 
@@ -19,6 +23,8 @@ pub struct Publishing {
     pub refused: ByCode,
     /// From taking up to durable.
     pub duration: Histogram,
+    /// Runs whose agent did not come back.
+    pub agents_lost: Counter,
 }
 
 impl Default for Publishing {
@@ -29,6 +35,7 @@ impl Default for Publishing {
             duplicate: counter!(EVENTS_DUPLICATE),
             refused: ByCode::new(EVENTS_REFUSED),
             duration: histogram!(PUBLISH_DURATION_SECONDS),
+            agents_lost: counter!(AGENTS_LOST),
         }
     }
 }
@@ -70,6 +77,237 @@ impl Default for Commits {
             failed: counter!(COMMITS_FAILED),
             reopened: counter!(LOG_REOPENED),
         }
+    }
+}
+
+/// Subscriptions. Shared by all feeds of a server.
+#[derive(Debug)]
+pub struct Feeds {
+    states: [Gauge; FeedState::ALL.len()],
+    /// Events that were read from the log for a subscriber.
+    pub replayed: Counter,
+}
+
+/// How far a subscription is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FeedState {
+    /// It reads from memory what was just committed, or waits for that.
+    Live,
+    /// It has not been at the thread's head yet, and reads from the log.
+    CatchingUp,
+    /// It was live and has fallen behind what is in memory.
+    Lagging,
+}
+
+impl FeedState {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Live, Self::CatchingUp, Self::Lagging];
+
+    /// The value of the label.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Live => "live",
+            Self::CatchingUp => "catching_up",
+            Self::Lagging => "lagging",
+        }
+    }
+}
+
+impl Default for Feeds {
+    fn default() -> Self {
+        Self {
+            states: FeedState::ALL.map(|state| gauge!(FEEDS, "state" => state.label())),
+            replayed: counter!(EVENTS_REPLAYED),
+        }
+    }
+}
+
+impl Feeds {
+    /// Counts a subscription that begins; the reason is that of a reset, where there is one.
+    pub fn opened(&self, start: &Start, reset: Option<&ResetReason>) {
+        let start = match start {
+            Start::Beginning => "beginning",
+            Start::Now => "now",
+            Start::After(_) => "position",
+        };
+        counter!(SUBSCRIPTIONS, "start" => start).increment(1);
+        if let Some(reason) = reset {
+            let reason = match reason {
+                ResetReason::EpochChanged => "epoch_changed",
+                ResetReason::PositionAhead => "position_ahead",
+                ResetReason::Retention => "retention",
+                _ => "other",
+            };
+            counter!(RESETS, "reason" => reason).increment(1);
+        }
+    }
+}
+
+/// Counts one feed in its state, and no longer when it is dropped.
+#[derive(Debug)]
+pub struct FeedCount {
+    feeds: std::sync::Arc<Feeds>,
+    state: FeedState,
+}
+
+impl FeedCount {
+    /// One more in this state.
+    #[must_use]
+    pub fn new(feeds: &std::sync::Arc<Feeds>, state: FeedState) -> Self {
+        feeds.states[state as usize].increment(1.0);
+        Self { feeds: feeds.clone(), state }
+    }
+
+    /// It goes over into another state; costs nothing where it is in that already.
+    pub fn turn(&mut self, state: FeedState) {
+        if self.state != state {
+            self.feeds.states[self.state as usize].decrement(1.0);
+            self.feeds.states[state as usize].increment(1.0);
+            self.state = state;
+        }
+    }
+
+    /// Events were read from the log.
+    pub fn replayed(&mut self, events: usize) {
+        self.feeds.replayed.increment(events as u64);
+        if self.state == FeedState::Live {
+            self.turn(FeedState::Lagging);
+        }
+    }
+}
+
+impl Drop for FeedCount {
+    fn drop(&mut self) {
+        self.feeds.states[self.state as usize].decrement(1.0);
+    }
+}
+
+/// Counts a run among those that go on, if it does.
+#[must_use]
+pub fn run(state: &RunState) -> Option<Counted> {
+    let label = match state {
+        RunState::Asked => "asked",
+        RunState::Running { .. } => "running",
+        RunState::New | RunState::Ended { .. } => return None,
+    };
+    Some(Holding(gauge!(RUNS, "state" => label)).one_more())
+}
+
+/// Counts a run that has ended.
+pub fn run_ended(by: &EventKind) {
+    let outcome = match by {
+        EventKind::AgentCompleted => "completed",
+        EventKind::AgentCancelled => "cancelled",
+        _ => "failed",
+    };
+    counter!(RUNS_ENDED, "outcome" => outcome).increment(1);
+}
+
+/// A gauge that is measured now and then, not counted up and down. Several servers in one process
+/// add up.
+#[derive(Debug)]
+pub struct Sampled {
+    gauge: Gauge,
+    last: f64,
+}
+
+impl Sampled {
+    /// Begins with nothing.
+    #[must_use]
+    pub fn new(gauge: Gauge) -> Self {
+        gauge.increment(0.0);
+        Self { gauge, last: 0.0 }
+    }
+
+    /// It is so much now.
+    pub fn set(&mut self, now: usize) {
+        let now = now as f64;
+        self.gauge.increment(now - self.last);
+        self.last = now;
+    }
+}
+
+impl Drop for Sampled {
+    fn drop(&mut self) {
+        self.gauge.decrement(self.last);
+    }
+}
+
+/// What leaves the server, by the way it takes.
+#[derive(Debug)]
+pub struct Delivery([Outgoing; Transport::ALL.len()]);
+
+/// What leaves the server one way.
+#[derive(Debug)]
+pub struct Outgoing {
+    /// Connections that are open.
+    pub connections: Holding,
+    /// Events, once for each subscriber that they were written to.
+    pub events: Counter,
+    /// Bytes of frames and streams.
+    pub bytes: Counter,
+    /// From the log's queue to the write, of the oldest new event in a write.
+    pub latency: Histogram,
+    /// Connections that went on from a position.
+    pub reconnects: Counter,
+}
+
+impl Default for Delivery {
+    fn default() -> Self {
+        Self(Transport::ALL.map(|transport| {
+            let label = transport.label();
+            Outgoing {
+                connections: Holding(gauge!(CONNECTIONS, "transport" => label)),
+                events: counter!(EVENTS_DELIVERED, "transport" => label),
+                bytes: counter!(SENT_BYTES, "transport" => label),
+                latency: histogram!(DELIVERY_DURATION_SECONDS, "transport" => label),
+                reconnects: counter!(RECONNECTS, "transport" => label),
+            }
+        }))
+    }
+}
+
+impl Delivery {
+    /// What leaves this way.
+    #[must_use]
+    pub fn of(&self, transport: Transport) -> &Outgoing {
+        &self.0[transport as usize]
+    }
+}
+
+impl Outgoing {
+    /// Something was written: events of subscriptions, and bytes of all.
+    pub fn written(&self, events: u64, bytes: u64) {
+        if events > 0 {
+            self.events.increment(events);
+        }
+        if bytes > 0 {
+            self.bytes.increment(bytes);
+        }
+    }
+}
+
+/// A gauge of how many there are of something.
+#[derive(Debug)]
+pub struct Holding(Gauge);
+
+impl Holding {
+    /// One more, until what is returned is dropped.
+    #[must_use]
+    pub fn one_more(&self) -> Counted {
+        self.0.increment(1.0);
+        Counted(self.0.clone())
+    }
+}
+
+/// One of those that a gauge counts.
+#[derive(Debug)]
+pub struct Counted(Gauge);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.decrement(1.0);
     }
 }
 

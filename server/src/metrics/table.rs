@@ -119,6 +119,51 @@ table! {
     /// From taking up a publish to having it durable: what its publisher waits for.
     PUBLISH_DURATION_SECONDS = "rethread_publish_duration_seconds", Histogram(TIMES), Seconds, [];
 
+    // Events out.
+
+    /// Connections that are open.
+    CONNECTIONS = "rethread_connections", Gauge, Count, ["transport"];
+    /// Connections that have ended, by what they ended for.
+    CONNECTIONS_CLOSED = "rethread_connections_closed_total", Counter, Count, ["transport", "reason"];
+    /// Connections that went on from a position: clients that came back.
+    RECONNECTS = "rethread_reconnects_total", Counter, Count, ["transport"];
+    /// Subscriptions that were opened, by where they began.
+    SUBSCRIPTIONS = "rethread_subscriptions_total", Counter, Count, ["start"];
+    /// Subscribers that were told to begin anew, by reason.
+    RESETS = "rethread_resets_total", Counter, Count, ["reason"];
+    /// Subscriptions that are open: live, catching up from the log, or fallen behind.
+    FEEDS = "rethread_feeds", Gauge, Count, ["state"];
+    /// Events read from the log for subscribers that were behind.
+    EVENTS_REPLAYED = "rethread_events_replayed_total", Counter, Count, [];
+    /// Events written to subscribers, once for each of them.
+    EVENTS_DELIVERED = "rethread_events_delivered_total", Counter, Count, ["transport"];
+    /// Bytes written to clients: frames, streams and answers, before TLS.
+    SENT_BYTES = "rethread_sent_bytes_total", Counter, Bytes, ["transport"];
+    /// From giving an event to the log to having it written to a subscriber's socket; for each write,
+    /// the oldest new event in it.
+    DELIVERY_DURATION_SECONDS =
+        "rethread_delivery_duration_seconds", Histogram(TIMES), Seconds, ["transport"];
+
+    // Runs.
+
+    /// Runs that are going on and held in memory: asked for, or with an agent.
+    RUNS = "rethread_runs", Gauge, Count, ["state"];
+    /// Runs that have ended, by how.
+    RUNS_ENDED = "rethread_runs_ended_total", Counter, Count, ["outcome"];
+    /// Runs that were ended because their agent did not come back.
+    AGENTS_LOST = "rethread_agents_lost_total", Counter, Count, [];
+    /// Runs that people asked for or that agents work on over a connection: waiting for an agent,
+    /// offered to one, with one, or with one that is away.
+    WORK = "rethread_work", Gauge, Count, ["state"];
+    /// Connections that offer to take work.
+    AGENTS_SERVING = "rethread_agents_serving", Gauge, Count, [];
+
+    // Requests.
+
+    /// Requests that were refused, over HTTP and over the WebSocket, by error code; refused events are
+    /// counted for themselves.
+    REQUESTS_REFUSED = "rethread_requests_refused_total", Counter, Count, ["transport", "code"];
+
     // Resolving.
 
     /// How often each step of the search for a run's thread went how; `refusal` where none knew it.

@@ -9,11 +9,11 @@ mod resolve;
 use std::sync::Arc;
 
 use axum::{
-    Router,
     extract::{Request, State},
     middleware::{self, Next},
     response::Response,
 };
+use utoipa_axum::router::OpenApiRouter;
 
 use super::{App, problem::Problem, token::Authorized};
 use crate::auth::{Grant, Scope};
@@ -27,12 +27,15 @@ pub(super) const ADMIN: &str = "/v1/admin";
 pub(super) struct Operator(pub(super) Arc<Grant>);
 
 /// Everything below [`ADMIN`], behind the check.
-pub(super) fn router(app: &Arc<App>) -> Router<Arc<App>> {
-    Router::new()
-        .merge(health::router())
-        .merge(me::router())
-        .merge(resolve::router())
-        .route_layer(middleware::from_fn_with_state(app.clone(), operators_only))
+pub(super) fn router(app: &Arc<App>) -> OpenApiRouter<Arc<App>> {
+    endpoints().route_layer(middleware::from_fn_with_state(app.clone(), operators_only))
+}
+
+/// Each file's part: a handler with `#[utoipa::path]`, and `OpenApiRouter::new().routes(routes!(it))`.
+/// Error codes of its own are listed in `x-error-codes`; those of the token are added to all. Ids and
+/// errors in its bodies are described by those of [`crate::schema`].
+pub(super) fn endpoints() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new().merge(health::router()).merge(me::router()).merge(resolve::router())
 }
 
 /// 401 without a valid token, 403 without the scope.

@@ -12,12 +12,15 @@ use rethread_shared::{
     limits::{PAGE_BYTES_MAX, PAGE_EVENTS_DEFAULT, PAGE_EVENTS_MAX, PUBLISH_EVENTS_MAX},
 };
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
+use serde_json::{Value, json, value::RawValue};
+use utoipa::ToSchema;
 
 use super::{
     App,
     body::{Params, Text, ThreadPath},
+    openapi::golden,
     problem::{self, Problem},
+    request::Asking,
     stream,
     token::Authorized,
 };
@@ -25,18 +28,43 @@ use crate::{
     auth::Scope,
     bridge::publish::Publisher,
     log::{PageLimit, frame},
+    schema,
     socket::wrong_number,
 };
 
-#[derive(Serialize)]
-struct Results {
+/// One result for each event, in their order.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Results {
+    #[schema(value_type = Vec<schema::Outcome>)]
     results: Vec<Outcome>,
 }
 
 /// Publishes one event, an array of them, or one a line (NDJSON).
+///
+/// The answer comes when they are durable. A single event that is refused is answered with its error;
+/// of several, each has its result.
+#[utoipa::path(
+    post, path = super::EVENTS,
+    security(("token" = ["publish"])),
+    request_body(content(
+        (schema::Events = "application/json", example = json!(published())),
+        (String = "application/x-ndjson"),
+    )),
+    responses(
+        (status = 200, description = "All are stored.", body = Results),
+        (status = 207, description = "Some are refused.", body = Results,
+         example = json!(golden("results"))),
+    ),
+    extensions(("x-error-codes" = json!([
+        "bad_frame", "frame_too_large", "too_many_events", "bad_event", "bad_id", "event_too_large",
+        "run_unresolved", "run_conflict", "run_order", "run_ended", "thread_not_found", "slow_down",
+        "log_unavailable", "shutting_down"
+    ])))
+)]
 pub(super) async fn publish(
     State(app): State<Arc<App>>,
     Authorized(grant): Authorized,
+    asking: Asking,
     headers: HeaderMap,
     body: Text,
 ) -> Result<Response, Problem> {
@@ -50,7 +78,7 @@ pub(super) async fn publish(
         if events.is_empty() || events.len() > PUBLISH_EVENTS_MAX {
             return Err(wrong_number(events.len()));
         }
-        let by = Publisher { grant: &grant, connection: None };
+        let by = Publisher { grant: &grant, connection: None, request: asking.request() };
         Ok((bridge.publish(by, &events).await.await, is_single))
     });
     let (results, is_single) = published.await.map_err(|error| {
@@ -66,9 +94,17 @@ pub(super) async fn publish(
         Some(_) => StatusCode::MULTI_STATUS,
     };
     if let (Some(error), true) = (refusal, is_single) {
-        return Err(error.clone().into());
+        return Err(Problem::noted(error.clone()));
     }
     Ok((status, Json(Results { results })).into_response())
+}
+
+/// What a publisher sends, as an example.
+fn published() -> Value {
+    let page = golden("page");
+    let mut event = page["events"][0].clone();
+    event.as_object_mut().expect("an event is an object").remove("seq");
+    json!([event])
 }
 
 /// The texts of the events in a body, and whether it was a single event.
@@ -96,11 +132,33 @@ pub(super) struct Page {
 
 /// A thread's events after a position: a page of JSON, or, when the request accepts
 /// `text/event-stream`, all that come from there on.
+#[utoipa::path(
+    get, path = super::THREAD_EVENTS,
+    security(("token" = ["subscribe"])),
+    params(
+        ("thread" = schema::ThreadId, Path, description = "The thread."),
+        ("after" = Option<String>, Query,
+         description = "A `seq`, a position `{epoch}:{seq}`, `start` (the default) or `now`."),
+        ("limit" = Option<u64>, Query, minimum = 0,
+         description = "How many events a page may have: 100 where it is left out, at most 512."),
+        ("Last-Event-ID" = Option<String>, Header,
+         description = "For a stream: the position of the last event received; goes before `after`."),
+    ),
+    responses((status = 200, description = "A page; or, with `Accept: text/event-stream`, a stream.",
+        content(
+            (schema::Page = "application/json", example = json!(golden("page"))),
+            (String = "text/event-stream"),
+        ))),
+    extensions(("x-error-codes" = json!([
+        "bad_id", "bad_frame", "thread_not_found", "position_lost", "slow_down", "log_unavailable"
+    ])))
+)]
 pub(super) async fn read(
     State(app): State<Arc<App>>,
     Authorized(grant): Authorized,
     ThreadPath(thread): ThreadPath,
     Params(page): Params<Page>,
+    asking: Asking,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     grant.require(Scope::Subscribe)?;
@@ -109,7 +167,8 @@ pub(super) async fn read(
     if accepts.is_some_and(|accepts| accepts.contains("text/event-stream")) {
         let last = headers.get("last-event-id").and_then(|value| value.to_str().ok());
         let after = last.filter(|last| !last.is_empty()).or(page.after.as_deref());
-        return Ok(stream::open(&app.shared, &grant, &thread, start(after, info.epoch)?)?);
+        let start = start(after, info.epoch)?;
+        return Ok(stream::open(&app.shared, &grant, &thread, start, asking.address())?);
     }
     let after = match start(page.after.as_deref(), info.epoch)? {
         rethread_shared::frame::Start::Beginning => 0,

@@ -2,16 +2,22 @@ use std::sync::Arc;
 
 use axum::{Json, extract::State, http::StatusCode};
 use serde::Serialize;
+use utoipa::ToSchema;
 
-use super::App;
+use super::{App, openapi::golden};
 use crate::health::{self, Report};
 
 /// The process answers.
+#[utoipa::path(
+    get, path = super::HEALTHZ, security(()),
+    responses((status = 200, description = "The process works.", body = String, example = "ok\n"))
+)]
 pub(super) async fn alive() -> &'static str {
     "ok\n"
 }
 
-#[derive(Serialize)]
+/// Whether traffic should be sent here.
+#[derive(Serialize, ToSchema)]
 pub(super) struct Ready {
     ready: bool,
     state: health::State,
@@ -22,6 +28,14 @@ pub(super) struct Ready {
 }
 
 /// Whether traffic should be sent here: every vital part works, and the server is not stopping.
+#[utoipa::path(
+    get, path = super::READYZ, security(()),
+    responses(
+        (status = 200, description = "Yes.", body = Ready, example = json!(golden("ready"))),
+        (status = 503, description = "No; the reason says why.", body = Ready,
+         example = json!(golden("not_ready"))),
+    )
+)]
 pub(super) async fn ready(State(app): State<Arc<App>>) -> (StatusCode, Json<Ready>) {
     let Report { ready, state, reason, .. } = app.shared.health.snapshot();
     let code = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };

@@ -14,6 +14,14 @@ use crate::{
 };
 
 /// Everything counted, in Prometheus' text format.
+///
+/// The configuration says whether it is open, needs a token with the scope `admin`, or is off.
+#[utoipa::path(
+    get, path = super::METRICS, security((), ("token" = ["admin"])),
+    responses((status = 200, description = "Prometheus' text format, version 0.0.4.", body = String,
+               content_type = "text/plain")),
+    extensions(("x-error-codes" = json!(["not_found", "unauthorized", "token_expired", "forbidden"])))
+)]
 pub(super) async fn text(
     State(app): State<Arc<App>>,
     token: Result<Authorized, Problem>,

@@ -1,6 +1,6 @@
 //! A thread as Server-Sent Events: the same feed as a socket's, written as text/event-stream.
 
-use std::{borrow::Cow, fmt::Write, sync::Arc, time::Duration};
+use std::{borrow::Cow, fmt::Write, net::IpAddr, sync::Arc, time::Duration};
 
 use axum::{
     body::Body,
@@ -16,9 +16,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     auth::Grant,
-    connections::Place,
+    connections::{self, Connections, Place},
     feed::Feed,
     log::{Log, frame::Frame, tail::Wake},
+    metrics::meters::Transport,
     now,
     socket::Shared,
 };
@@ -31,6 +32,7 @@ struct Stream {
     ends: Instant,
     leaving: CancellationToken,
     opening: Option<String>,
+    connections: Arc<Connections>,
     _place: Place,
 }
 
@@ -50,14 +52,21 @@ pub(super) fn open(
     grant: &Grant,
     thread: &ThreadId,
     start: Start,
+    address: Option<IpAddr>,
 ) -> Result<Response, WireError> {
-    let place = shared.connections.enter().ok_or_else(|| {
+    let place = shared.connections.enter(Transport::Stream, address).ok_or_else(|| {
         WireError::new(ErrorCode::SlowDown, "the server has as many connections as it may")
             .with_retry_after_ms(5_000)
     })?;
     let log = shared.bridge.log().clone();
     let more = Arc::new(More::default());
-    let (feed, opening) = Feed::open(&*log, thread, start, more.clone())?;
+    if matches!(start, Start::After(_)) {
+        shared.connections.delivery().of(Transport::Stream).reconnects.increment(1);
+    }
+    let (feed, opening) =
+        Feed::open(&*log, thread, start, more.clone(), shared.connections.feeds())?;
+    place.card().introduce(grant.user(), None);
+    place.card().follow(feed.cursor());
     let mut text = String::from(": rethread\n\n");
     if let Some(reset) = opening.reset {
         let reset = serde_json::to_string(&reset).expect("a reset is JSON");
@@ -73,6 +82,7 @@ pub(super) fn open(
         ends: Instant::now() + Duration::from_millis(left),
         leaving: shared.connections.leaving().clone(),
         opening: Some(text),
+        connections: shared.connections.clone(),
         _place: place,
     };
     let chunks = stream::unfold(stream, |mut stream| async {
@@ -98,7 +108,11 @@ impl Stream {
                 return None;
             }
             match self.feed.next(&*self.log).await {
-                Ok(Some(frame)) => return Some(events(&frame, &self.feed)),
+                Ok(Some(frame)) => {
+                    let text = events(&frame, &self.feed);
+                    self.count(&frame, text.len());
+                    return Some(text);
+                }
                 Ok(None) => {}
                 Err(error) => {
                     tracing::error!(thread = %self.feed.thread(), %error, "a stream broke");
@@ -112,6 +126,24 @@ impl Stream {
                 () = tokio::time::sleep_until(beat) => return Some(Bytes::from_static(b": beat\n\n")),
             }
         }
+    }
+}
+
+impl Stream {
+    /// What is handed to the connection is as good as written: it holds one chunk at a time.
+    fn count(&self, frame: &Frame, bytes: usize) {
+        let outgoing = self.connections.delivery().of(Transport::Stream);
+        outgoing.written(frame.last - frame.first + 1, bytes as u64);
+        if let Some(origin) = frame.origin() {
+            outgoing.latency.record(origin.since.elapsed());
+        }
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        let reason = if self.leaving.is_cancelled() { "going_away" } else { "left" };
+        connections::count_end(Transport::Stream, reason);
     }
 }
 

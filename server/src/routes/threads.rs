@@ -3,23 +3,44 @@ use std::sync::Arc;
 use axum::{Json, extract::State, http::StatusCode};
 use rethread_shared::{IdError, RunId, ThreadId, WireError, limits::THREADS_PAGE_MAX};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{
     App,
     body::{Text, ThreadPath},
+    openapi::golden,
     problem::Problem,
     token::Authorized,
 };
-use crate::{auth::Scope, log::ThreadInfo, now};
+use crate::{auth::Scope, log::ThreadInfo, now, schema};
 
-#[derive(Deserialize)]
+/// A thread to make. Both may be left out.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct CreateThread {
+pub(super) struct CreateThread {
+    /// Its id; without one the server makes it.
+    #[schema(value_type = Option<schema::ThreadId>)]
     thread: Option<String>,
+    /// What a list of threads shows for it.
+    #[schema(max_length = 256)]
     title: Option<String>,
 }
 
 /// Makes a thread that belongs to the token's user, or gives the one that does.
+#[utoipa::path(
+    post, path = super::THREADS,
+    security(("token" = ["send"]), ("token" = ["publish"])),
+    request_body(content = CreateThread, example = json!(golden("create_thread"))),
+    responses(
+        (status = 201, description = "It was made.", body = schema::Thread,
+         example = json!(golden("thread"))),
+        (status = 200, description = "It is there, and yours.", body = schema::Thread,
+         example = json!(golden("thread"))),
+    ),
+    extensions(("x-error-codes" = json!([
+        "bad_frame", "bad_id", "frame_too_large", "thread_taken", "log_unavailable", "shutting_down"
+    ])))
+)]
 pub(super) async fn create(
     State(app): State<Arc<App>>,
     Authorized(grant): Authorized,
@@ -36,12 +57,21 @@ pub(super) async fn create(
     Ok((status, Json(created.thread)))
 }
 
-#[derive(Serialize)]
+/// Threads, the newest first.
+#[derive(Serialize, ToSchema)]
 pub(super) struct Threads {
+    #[schema(value_type = Vec<schema::Thread>)]
     threads: Vec<ThreadInfo>,
 }
 
 /// The threads that the token may use, the newest first.
+#[utoipa::path(
+    get, path = super::THREADS,
+    security(("token" = ["subscribe"])),
+    responses((status = 200, description = "At most 1,000.", body = Threads,
+               example = json!(golden("threads")))),
+    extensions(("x-error-codes" = json!(["log_unavailable"])))
+)]
 pub(super) async fn list(
     State(app): State<Arc<App>>,
     Authorized(grant): Authorized,
@@ -60,13 +90,26 @@ pub(super) async fn list(
     Ok(Json(Threads { threads }))
 }
 
-#[derive(Serialize)]
+/// A run that was made.
+#[derive(Serialize, ToSchema)]
 pub(super) struct Minted {
+    #[schema(value_type = schema::RunId)]
     run: RunId,
+    #[schema(value_type = schema::ThreadId)]
     thread: ThreadId,
 }
 
-/// Mints a run of a thread.
+/// Makes a run of a thread, remembered by the registry.
+#[utoipa::path(
+    post, path = super::RUNS,
+    security(("token" = ["publish"])),
+    params(("thread" = schema::ThreadId, Path, description = "The thread.")),
+    responses((status = 201, description = "It was made.", body = Minted,
+               example = json!(golden("run")))),
+    extensions(("x-error-codes" = json!([
+        "bad_id", "thread_not_found", "log_unavailable", "shutting_down"
+    ])))
+)]
 pub(super) async fn mint_run(
     State(app): State<Arc<App>>,
     Authorized(grant): Authorized,

@@ -9,8 +9,9 @@ use axum::{
 };
 use rethread_shared::{ErrorCode, WireError, limits::DEV_TOKEN_TTL};
 use serde::Serialize;
+use utoipa::ToSchema;
 
-use super::{App, problem::Problem};
+use super::{App, openapi::golden, problem::Problem, request::Asking};
 use crate::auth::{Grant, Scope};
 
 /// What the request's token grants. A handler that takes this cannot be reached without one.
@@ -30,20 +31,35 @@ impl FromRequestParts<Arc<App>> for Authorized {
                 WireError::new(ErrorCode::Unauthorized, "the request has no token")
                     .with_expected("Authorization: Bearer JWT (make one with `rethread token`)")
             })?;
-        Ok(Self(Arc::new(app.shared.keys.check(token.trim())?)))
+        let grant = Arc::new(app.shared.keys.check(token.trim())?);
+        if let Some(asking) = parts.extensions.get::<Asking>() {
+            asking.is_by(grant.user());
+        }
+        Ok(Self(grant))
     }
 }
 
 /// The user that dev tokens name.
 const DEV_USER: &str = "dev";
 
-#[derive(Serialize)]
+/// A token for everything.
+#[derive(Serialize, ToSchema)]
 pub(super) struct DevToken {
+    /// The JWT.
     token: String,
+    /// The user that it names.
     user: &'static str,
 }
 
-/// Everything but operating the server: what a page holds may leak into whatever runs in the page.
+/// A token for the chat page, only with `rethread serve --dev`, which listens on loopback only.
+///
+/// For everything but operating the server: what a page holds may leak into whatever runs in the page.
+#[utoipa::path(
+    get, path = super::DEV_TOKEN, security(()),
+    responses((status = 200, description = "It is good for a day.", body = DevToken,
+               example = json!(golden("dev_token")))),
+    extensions(("x-error-codes" = json!(["not_found"])))
+)]
 pub(super) async fn dev(State(app): State<Arc<App>>) -> Json<DevToken> {
     let scopes = Scope::ALL.iter().filter(|(_, scope)| *scope != Scope::Admin);
     let scope = scopes.map(|(word, _)| *word).collect::<Vec<_>>().join(" ");

@@ -1,8 +1,11 @@
 //! A connection's subscriptions, and which of them have something due.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Instant,
 };
 
 use axum::extract::ws::{Message, Utf8Bytes};
@@ -16,8 +19,11 @@ use tokio::sync::Notify;
 
 use super::answers;
 use crate::{
+    bridge::desk::ConnectionId,
+    connections::Card,
     feed::{Feed, Opening},
-    log::{Log, LogError, tail::Wake},
+    log::{Log, LogError, frame::Frame, tail::Wake},
+    metrics::meters::Feeds,
 };
 
 /// The subscriptions of one connection.
@@ -78,6 +84,8 @@ impl Deliveries {
         log: &dyn Log,
         thread: &ThreadId,
         start: Start,
+        meters: &Arc<Feeds>,
+        card: &Card,
     ) -> Result<Opening, WireError> {
         self.unsubscribe(thread);
         let free = self.feeds.iter().position(Option::is_none);
@@ -89,7 +97,9 @@ impl Deliveries {
             ));
         }
         let slot = Arc::new(Slot { place, raised: AtomicBool::new(false), due: self.due.clone() });
-        let (feed, opening) = Feed::open(log, thread, start, Arc::new(Flag(slot.clone())))?;
+        let wake = Arc::new(Flag(slot.clone()));
+        let (feed, opening) = Feed::open(log, thread, start, wake, meters)?;
+        card.follow(feed.cursor());
         slot.raise();
         let subscription = Some(Subscription { feed, wake: slot });
         if place == self.feeds.len() {
@@ -115,9 +125,9 @@ impl Deliveries {
     }
 
     /// Frames that are due, one write's worth. What is left stays due.
-    pub(super) async fn take(&mut self, log: &dyn Log) -> Vec<Message> {
+    pub(super) async fn take(&mut self, log: &dyn Log, id: ConnectionId) -> Taken {
         let raised = std::mem::take(&mut *self.due.slots.lock());
-        let mut messages = Vec::new();
+        let mut taken = Taken::default();
         let mut room = WRITE_BYTES_MAX;
         for slot in raised {
             // Lowered before the feed is read: what comes later raises it again. A swap, not a store:
@@ -136,18 +146,51 @@ impl Deliveries {
                     Ok(None) => break,
                     Ok(Some(frame)) => {
                         room = room.saturating_sub(frame.text.len());
+                        taken.count(&frame);
+                        trace(id, subscription.feed.thread(), &frame);
                         let text = Utf8Bytes::try_from(frame.text);
-                        messages.push(Message::Text(text.expect("a frame is UTF-8")));
+                        taken.messages.push(Message::Text(text.expect("a frame is UTF-8")));
                     }
                     Err(error) => {
-                        messages.push(broken(subscription.feed.thread(), error));
+                        taken.messages.push(broken(subscription.feed.thread(), error));
                         self.feeds[slot.place] = None;
                         break;
                     }
                 }
             }
         }
-        messages
+        taken
+    }
+}
+
+/// What is written at once.
+#[derive(Default)]
+pub(super) struct Taken {
+    pub(super) messages: Vec<Message>,
+    pub(super) events: u64,
+    pub(super) bytes: u64,
+    /// When the oldest event of them that is new was given to the log.
+    pub(super) since: Option<Instant>,
+}
+
+impl Taken {
+    fn count(&mut self, frame: &Frame) {
+        self.events += frame.last - frame.first + 1;
+        self.bytes += frame.text.len() as u64;
+        let since = frame.origin().map(|origin| origin.since);
+        self.since = match (self.since, since) {
+            (Some(oldest), Some(since)) => Some(oldest.min(since)),
+            (oldest, since) => oldest.or(since),
+        };
+    }
+}
+
+/// The last leg of a request's way, for whoever follows it through the logs.
+fn trace(connection: ConnectionId, thread: &ThreadId, frame: &Frame) {
+    if tracing::enabled!(tracing::Level::DEBUG) {
+        let requests = frame.origin().map_or(&[][..], |origin| &origin.requests);
+        let (connection, first, last) = (connection.0, frame.first, frame.last);
+        tracing::debug!(connection, %thread, first, last, ?requests, "delivered");
     }
 }
 

@@ -5,8 +5,8 @@ use std::{str::FromStr, sync::Arc};
 use rethread_shared::{
     ErrorCode, EventId, IdError, RunId, ThreadId, WireError,
     frame::{
-        self, Cancel, Cancelled, Hello, Publish, Published, Serve, Subscribe, Unsubscribe, Welcome,
-        WireErrorFrame,
+        self, Cancel, Cancelled, Hello, Publish, Published, Serve, Start, Subscribe, Unsubscribe,
+        Welcome, WireErrorFrame,
     },
     limits::{Announced, FRAME_BYTES_MAX, PUBLISH_EVENTS_MAX, PUBLISHES_IN_FLIGHT_MAX},
 };
@@ -20,7 +20,13 @@ use super::{
 use crate::{
     auth::{Grant, Scope},
     bridge::publish::Publisher,
+    metrics::meters::Transport,
+    refusals::Asker,
 };
+
+/// What a client can ask for.
+pub(super) const OPS: [&str; 8] =
+    ["hello", "subscribe", "unsubscribe", "publish", "send", "cancel", "serve", "ping"];
 
 /// What a person must do about a frame that could not be read.
 const SEE: &str = "see PROTOCOL.md for the frames";
@@ -98,9 +104,11 @@ impl Socket {
             None => {
                 bridge.connected(id, self.notes.0.clone(), &grant);
                 let client = hello.client.as_deref().unwrap_or("unnamed");
-                tracing::debug!(connection = id.0, user = %grant.user(), client, "hello");
+                let request = &self.request.id;
+                tracing::debug!(connection = id.0, %request, user = %grant.user(), client, "hello");
             }
         }
+        self.place.card().introduce(grant.user(), hello.client.as_deref());
         self.grant = Some(grant.clone());
         self.answer(&Frame::Welcome(Welcome {
             session: format!("{:x}", id.0),
@@ -131,7 +139,12 @@ impl Socket {
         grant.require(Scope::Subscribe).map_err(refuse)?;
         self.shared.bridge.thread(&thread, grant).map_err(refuse)?;
         let log = self.shared.bridge.log().clone();
-        let opening = self.deliveries.subscribe(&*log, &thread, after).map_err(refuse)?;
+        if matches!(after, Start::After(_)) && !std::mem::replace(&mut self.came_back, true) {
+            self.shared.connections.delivery().of(Transport::WebSocket).reconnects.increment(1);
+        }
+        let (meters, card) = (self.shared.connections.feeds(), self.place.card());
+        let opening = self.deliveries.subscribe(&*log, &thread, after, meters, card);
+        let opening = opening.map_err(refuse)?;
         if let Some(reset) = opening.reset {
             self.answer(&Frame::Reset(reset)).await?;
         }
@@ -149,7 +162,8 @@ impl Socket {
         if events.is_empty() || events.len() > PUBLISH_EVENTS_MAX {
             return Err(refused(req, wrong_number(events.len())));
         }
-        let by = Publisher { grant, connection: Some(self.place.id) };
+        let request = &self.request.within(req);
+        let by = Publisher { grant, connection: Some(self.place.id), request };
         let events: Vec<&str> = events.iter().map(|event| event.get()).collect();
         let outcomes = self.shared.bridge.publish(by, &events).await;
         self.answers.push(async move {
@@ -163,10 +177,16 @@ impl Socket {
         self.require_room(req)?;
         let sent = self.shared.bridge.send(ask, grant).await;
         let sent = sent.map_err(|error| refused(req, error))?;
+        let refusals = self.shared.bridge.refusals().clone();
+        let (request, user) = (self.request.within(req), grant.user().clone());
         self.answers.push(async move {
             text(&match sent.await {
                 Ok(sent) => Frame::Sent(sent),
-                Err(error) => Frame::Error(refused(req, error)),
+                Err(error) => {
+                    let asker = Asker { request: &request, asked: "send", user: Some(&user) };
+                    refusals.note(asker, &error);
+                    Frame::Error(refused(req, error))
+                }
             })
         });
         Ok(())
@@ -175,11 +195,17 @@ impl Socket {
     fn cancel(&mut self, ask: Cancel, grant: Arc<Grant>) -> Result<(), WireErrorFrame> {
         self.require_room(ask.req)?;
         let bridge = self.shared.bridge.clone();
+        let request = self.request.within(ask.req);
         self.answers.push(async move {
             let Cancel { req, run, reason } = ask;
             text(&match bridge.cancel(&run, reason.as_deref(), &grant).await {
                 Ok(seq) => Frame::Cancelled(Cancelled { req: Some(req), run, seq }),
-                Err(error) => Frame::Error(refused(req, error)),
+                Err(error) => {
+                    let asker =
+                        Asker { request: &request, asked: "cancel", user: Some(grant.user()) };
+                    bridge.refusals().note(asker, &error);
+                    Frame::Error(refused(req, error))
+                }
             })
         });
         Ok(())

@@ -5,9 +5,12 @@ use std::{borrow::Cow, fmt};
 use futures_util::future::BoxFuture;
 use rethread_shared::{RunId, ThreadId, WireError};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// The steps, in their order. Their names stand in answers, metrics and logs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum StepName {
     /// The registry remembers the run.

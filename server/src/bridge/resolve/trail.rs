@@ -5,13 +5,15 @@ use std::{fmt, time::Duration};
 use metrics::Counter;
 use rethread_shared::{ErrorCode, RunId, ThreadId, WireError, id::RunForm};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{Resolved, step::StepName};
-use crate::metrics::RESOLUTIONS;
+use crate::{metrics::RESOLUTIONS, schema};
 
 /// How a step went.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = StepOutcome)]
 pub enum Outcome {
     /// It knew the thread; the steps after it were not asked.
     Found,
@@ -65,20 +67,23 @@ impl Look {
 }
 
 /// The way of one run through the chain, as `GET /v1/admin/resolve/{run}` answers.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Trail {
     /// The run.
+    #[schema(value_type = schema::RunId)]
     pub run: RunId,
     /// What its id is: `standard`, `legacy`, `opaque` or `thread`.
     pub form: String,
     /// The thread, when it was found.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::ThreadId>)]
     pub thread: Option<ThreadId>,
     /// The step that knew it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<StepName>,
     /// What a publisher would be told, when it would be refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::Error>)]
     pub error: Option<WireError>,
     /// All of it, microseconds.
     pub took_us: u64,
@@ -87,7 +92,7 @@ pub struct Trail {
 }
 
 /// A step of a [`Trail`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TrailStep {
     /// Which.
     pub step: StepName,

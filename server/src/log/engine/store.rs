@@ -39,6 +39,8 @@ pub enum Cause {
     Full,
     /// It can be read only.
     ReadOnly,
+    /// Its owner does not let this process write it.
+    Denied,
     /// Something else has it open.
     InUse,
     /// What is there cannot be read as a log. Trying again helps nothing.
@@ -56,9 +58,10 @@ impl Cause {
         match self {
             Self::Full => "make room in the data folder; the log goes on by itself then",
             Self::ReadOnly => {
-                "make the data folder writable (remounted read-only? chattr?); the log goes on by \
-                 itself then"
+                "the data folder's file system is read-only: see to the disk and remount it; the log \
+                 goes on by itself then"
             }
+            Self::Denied => "let the server's user write the data folder",
             Self::InUse => "stop the process that has the data folder open",
             Self::Broken => {
                 "the data is damaged: stop the server, keep a copy of the folder, put back a backup \
@@ -75,13 +78,20 @@ impl Cause {
         !matches!(self, Self::Broken | Self::Spent)
     }
 
+    /// Whether a server that starts waits for it to pass: a mistake in how it was started does not.
+    #[must_use]
+    pub fn is_waited_for(self) -> bool {
+        matches!(self, Self::Full | Self::ReadOnly)
+    }
+
     /// The cause of an error of the operating system.
     #[must_use]
     pub fn of(error: &std::io::Error) -> Self {
         use std::io::ErrorKind;
         match error.kind() {
             ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Self::Full,
-            ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied => Self::ReadOnly,
+            ErrorKind::ReadOnlyFilesystem => Self::ReadOnly,
+            ErrorKind::PermissionDenied => Self::Denied,
             _ => Self::Other,
         }
     }

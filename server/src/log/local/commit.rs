@@ -9,7 +9,7 @@ use std::{
 
 use rethread_shared::{
     EventId, ThreadId,
-    limits::{GROUP_BYTES_MAX, GROUP_EVENTS_MAX, LOG_REOPEN_MIN},
+    limits::{COMMIT_SLOW, GROUP_BYTES_MAX, GROUP_EVENTS_MAX, LOG_REOPEN_MIN},
 };
 use tokio::sync::oneshot;
 
@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     log::{
-        Appended, LogError, NewRecord, NewThread, Record, RunRecord,
+        Appended, LogError, NewRecord, NewThread, Record, RequestId, RunRecord,
         engine::{Engine, EngineError, Group, GroupEvent, ThreadRow},
     },
     metrics::meters::Commits,
@@ -40,6 +40,8 @@ pub(super) enum Job {
         term: u64,
         thread: Arc<OpenThread>,
         events: Vec<NewRecord>,
+        /// When it was given to the log.
+        since: Instant,
         answer: oneshot::Sender<Result<Vec<Appended>, LogError>>,
     },
     Run {
@@ -87,12 +89,36 @@ type Answer = Box<dyn FnOnce(Result<(), LogError>) + Send>;
 struct Staged {
     group: Group,
     answers: Vec<Answer>,
-    /// The threads that get events, with the head they will have, and where in `group.events`
-    /// their events stand.
-    heads: HashMap<u64, (Arc<OpenThread>, u64, Vec<usize>)>,
+    /// The threads that get events, by their number.
+    parts: HashMap<u64, Part>,
     ids: HashMap<(u64, EventId), u64>,
     created: HashMap<ThreadId, ()>,
     marks: Vec<oneshot::Sender<()>>,
+}
+
+/// One thread's part of a group.
+struct Part {
+    thread: Arc<OpenThread>,
+    /// The head that it will have.
+    head: u64,
+    /// Where in `group.events` its events stand.
+    places: Vec<usize>,
+    /// When the oldest of them was given to the log.
+    since: Instant,
+    /// The requests that brought them.
+    requests: Vec<RequestId>,
+}
+
+impl Staged {
+    /// The middle leg of the requests' way, for whoever follows one through the logs.
+    fn trace(&self) {
+        if tracing::enabled!(tracing::Level::DEBUG) {
+            for Part { thread, head, places, requests, .. } in self.parts.values() {
+                let (thread, first) = (&thread.thread, head + 1 - places.len() as u64);
+                tracing::debug!(%thread, first, last = head, ?requests, "committed");
+            }
+        }
+    }
 }
 
 impl Committer {
@@ -179,17 +205,18 @@ impl Committer {
             }
             return;
         }
-        let mut committed = Vec::with_capacity(staged.heads.len());
+        staged.trace();
+        let mut committed = Vec::with_capacity(staged.parts.len());
         let mut events: Vec<Option<GroupEvent>> =
             staged.group.events.into_iter().map(Some).collect();
-        for (thread, head, places) in staged.heads.into_values() {
+        for Part { thread, head, places, since, requests } in staged.parts.into_values() {
             thread.head.store(head, Ordering::Release);
             if thread.tail.lock().strong_count() == 0 {
                 continue;
             }
             let taken = places.into_iter().filter_map(|place| events[place].take());
             let records = taken.map(|event| Record { seq: event.seq, body: event.body }).collect();
-            committed.push(Committed { thread, records });
+            committed.push(Committed { thread, records, since, requests });
         }
         for answer in staged.answers {
             answer(Ok(()));
@@ -226,7 +253,12 @@ impl Committer {
     fn write(&self, group: &Group) -> Result<(), EngineError> {
         let start = Instant::now();
         let written = self.engine()?.write(group);
-        self.meters.duration.record(start.elapsed());
+        let took = start.elapsed();
+        self.meters.duration.record(took);
+        if took >= COMMIT_SLOW {
+            let (ms, events) = (took.as_millis() as u64, group.events.len());
+            tracing::warn!(ms, events, "a group commit was slow: is the disk busy?");
+        }
         match &written {
             Ok(()) => self.meters.events.record(group.events.len() as f64),
             Err(_) => self.meters.failed.increment(1),
@@ -301,8 +333,8 @@ impl Committer {
                 let refusal = LogError::Unavailable { reason, retry_after: LOG_REOPEN_MIN };
                 let _ = answer.send(Err(refusal));
             }
-            Job::Append { thread, events, answer, .. } => {
-                match number(engine, &thread, &events, staged) {
+            Job::Append { thread, events, since, answer, .. } => {
+                match number(engine, &thread, &events, since, staged) {
                     Ok(appended) => staged.answers.push(Box::new(move |done| {
                         let _ = answer.send(done.map(|()| appended));
                     })),
@@ -328,6 +360,7 @@ fn number(
     engine: &dyn Engine,
     thread: &Arc<OpenThread>,
     events: &[NewRecord],
+    since: Instant,
     staged: &mut Staged,
 ) -> Result<Vec<Appended>, EngineError> {
     let no = thread.no;
@@ -339,6 +372,7 @@ fn number(
         });
     }
     let mut appended = Vec::with_capacity(events.len());
+    let mut request = events.first().and_then(|event| event.request.clone());
     for (event, known) in events.iter().zip(known) {
         // The batch may repeat an id of its own.
         let known = known.or_else(|| staged.ids.get(&(no, event.id)).copied());
@@ -346,13 +380,18 @@ fn number(
             appended.push(Appended { seq, duplicate: true });
             continue;
         }
-        let (_, head, places) = staged
-            .heads
-            .entry(no)
-            .or_insert_with(|| (thread.clone(), thread.head.load(Ordering::Acquire), Vec::new()));
-        *head += 1;
-        let seq = *head;
-        places.push(staged.group.events.len());
+        // The first job of a thread is its oldest.
+        let part = staged.parts.entry(no).or_insert_with(|| Part {
+            thread: thread.clone(),
+            head: thread.head(),
+            places: Vec::new(),
+            since,
+            requests: Vec::new(),
+        });
+        part.requests.extend(request.take());
+        part.head += 1;
+        let seq = part.head;
+        part.places.push(staged.group.events.len());
         staged.group.events.push(GroupEvent { no, seq, id: event.id, body: event.body.clone() });
         staged.ids.insert((no, event.id), seq);
         appended.push(Appended { seq, duplicate: false });

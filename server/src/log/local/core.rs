@@ -27,7 +27,7 @@ use crate::log::{
 
 pub(super) struct Core {
     pub(super) store: Arc<dyn Store>,
-    /// `None` while it is closed to be opened again, and where that did not succeed.
+    /// `None` while it is closed to be opened again, and where it could not be opened.
     engine: RwLock<Option<Arc<dyn Engine>>>,
     open: RwLock<HashMap<ThreadId, Arc<OpenThread>>>,
     condition: watch::Sender<Condition>,
@@ -49,10 +49,10 @@ pub(super) struct OpenThread {
 }
 
 impl Core {
-    pub(super) fn new(store: Arc<dyn Store>, engine: Arc<dyn Engine>) -> Self {
+    pub(super) fn new(store: Arc<dyn Store>, engine: Option<Arc<dyn Engine>>) -> Self {
         Self {
             store,
-            engine: RwLock::new(Some(engine)),
+            engine: RwLock::new(engine),
             open: RwLock::default(),
             condition: watch::Sender::new(Condition::Sound),
             term: AtomicU64::new(0),

@@ -1,7 +1,7 @@
 //! From the commit thread to the followers: makes each thread's frame, once, and wakes who follows.
 //! A task of the runtime, so that the next fsync need not wait for a thousand wake-ups.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use rethread_shared::limits::{GROUPS_WAITING_MAX, PAGE_BYTES_MAX, PAGE_EVENTS_MAX};
 use tokio::{
@@ -10,12 +10,19 @@ use tokio::{
 };
 
 use super::core::OpenThread;
-use crate::log::{Record, frame::Frame};
+use crate::log::{
+    Record, RequestId,
+    frame::{Frame, Fresh},
+};
 
 /// The new, durable events of one thread in one group.
 pub(super) struct Committed {
     pub(super) thread: Arc<OpenThread>,
     pub(super) records: Vec<Record>,
+    /// When the oldest of them was given to the log.
+    pub(super) since: Instant,
+    /// The requests that brought them.
+    pub(super) requests: Vec<RequestId>,
 }
 
 /// What goes through the fan-out.
@@ -63,10 +70,11 @@ fn spawn(runtime: &Handle) -> mpsc::Sender<Parcel> {
                     continue;
                 }
             };
-            for Committed { thread, records } in group {
+            for Committed { thread, records, since, requests } in group {
                 let Some(tail) = thread.tail.lock().upgrade() else { continue };
                 for records in pieces(&records) {
-                    tail.push(Frame::new(&thread.thread, thread.epoch, records));
+                    let fresh = Fresh { since, requests: requests.clone() };
+                    tail.push(Frame::fresh(&thread.thread, thread.epoch, records, fresh));
                 }
             }
         }

@@ -64,7 +64,11 @@ impl Committer {
     pub(super) fn fail(&mut self, reason: &str) {
         let wait = self.attempts.next();
         tracing::error!(reason, ?wait, "the log failed; it is opened again");
-        self.trouble(reason.to_owned(), Some(Instant::now() + wait), reason);
+        let now = match self.core.store.check() {
+            Ok(()) => reason.to_owned(),
+            Err(error) => format!("{reason}; {error}"),
+        };
+        self.trouble(reason.to_owned(), Some(Instant::now() + wait), &now);
     }
 
     /// Looks whether there is room. Not at each group: it changes slowly, and there is a reserve.

@@ -27,6 +27,7 @@ fn new_thread(thread: &ThreadId, owner: &str) -> NewThread {
 
 fn events(ids: std::ops::Range<u64>) -> Vec<NewRecord> {
     ids.map(|n| NewRecord {
+        request: None,
         id: EventId::generate(n, [7; 10]),
         body: format!(r#"{{"n":{n}}}"#).into(),
     })

@@ -1,17 +1,21 @@
 use std::sync::Arc;
 
-use axum::{Json, Router, extract::State, routing::get};
+use axum::{Json, extract::State};
+use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::super::App;
+use super::super::{App, openapi::golden};
 use crate::health::Report;
 
-/// How the server is, part by part.
-const HEALTH: &str = "/health";
-
-pub(super) fn router() -> Router<Arc<App>> {
-    Router::new().route(HEALTH, get(health))
+pub(super) fn router() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new().routes(routes!(health))
 }
 
+/// How the server is, part by part.
+#[utoipa::path(
+    get, path = "/health",
+    responses((status = 200, description = "All of it.", body = Report,
+               example = json!(golden("admin_health"))))
+)]
 async fn health(State(app): State<Arc<App>>) -> Json<Report> {
     Json(app.shared.health.snapshot())
 }

@@ -1,0 +1,97 @@
+//! The way of every HTTP request: it gets a name, a span in the logs, and where it is refused an entry
+//! among the refusals.
+
+use std::sync::{Arc, OnceLock};
+
+use axum::{
+    extract::{self, ConnectInfo, FromRequestParts, State},
+    http::{HeaderName, HeaderValue, request::Parts},
+    middleware::Next,
+    response::Response,
+};
+use rethread_shared::{WireError, limits::ASKED_CHARS_MAX};
+use tracing::Instrument;
+
+use super::App;
+use crate::{metrics::meters::Transport, refusals::Asker, request::Request};
+
+/// Names a request through all logs; in the answer it is the one that was used.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// What is known of the request that a handler answers.
+#[derive(Clone, Debug)]
+pub(super) struct Asking(Arc<Known>);
+
+#[derive(Debug)]
+struct Known {
+    request: Request,
+    address: Option<std::net::IpAddr>,
+    user: OnceLock<Arc<str>>,
+}
+
+impl Asking {
+    pub(super) fn request(&self) -> &Request {
+        &self.0.request
+    }
+
+    pub(super) fn address(&self) -> Option<std::net::IpAddr> {
+        self.0.address
+    }
+
+    /// Its token was good and names this user.
+    pub(super) fn is_by(&self, user: &Arc<str>) {
+        let _ = self.0.user.set(user.clone());
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Asking {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        let known = parts.extensions.get::<Self>().cloned();
+        Ok(known.unwrap_or_else(|| Self::new(parts)))
+    }
+}
+
+impl Asking {
+    fn new(parts: &Parts) -> Self {
+        let name = parts.headers.get(REQUEST_ID).and_then(|value| value.to_str().ok());
+        let request = name.and_then(|name| Request::named(name, Transport::Http));
+        let peer = parts.extensions.get::<ConnectInfo<std::net::SocketAddr>>();
+        Self(Arc::new(Known {
+            request: request.unwrap_or_else(|| Request::new(Transport::Http)),
+            address: peer.map(|ConnectInfo(address)| address.ip()),
+            user: OnceLock::new(),
+        }))
+    }
+}
+
+/// Marks an answer as a refusal that nobody has noted yet.
+#[derive(Clone, Debug)]
+pub(super) struct Refused(pub(super) Arc<WireError>);
+
+/// Takes a request on its way.
+pub(super) async fn follow(
+    State(app): State<Arc<App>>,
+    request: extract::Request,
+    next: Next,
+) -> Response {
+    let (mut parts, body) = request.into_parts();
+    let asking = Asking::new(&parts);
+    let path: String = parts.uri.path().chars().take(ASKED_CHARS_MAX).collect();
+    let asked = format!("{} {path}", parts.method);
+    parts.extensions.insert(asking.clone());
+    let id = &asking.request().id;
+    let span = tracing::info_span!("request", %id, asked);
+    let request = extract::Request::from_parts(parts, body);
+    let mut response = next.run(request).instrument(span).await;
+    if let Some(Refused(error)) = response.extensions_mut().remove::<Refused>() {
+        let user = asking.0.user.get();
+        let asker = Asker { request: asking.request(), asked: &asked, user };
+        app.shared.bridge.refusals().note(asker, &error);
+    }
+    if let Ok(value) = HeaderValue::from_str(id) {
+        response.headers_mut().insert(REQUEST_ID, value);
+    }
+    response
+}
