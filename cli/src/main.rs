@@ -9,12 +9,19 @@ mod completions;
 mod config;
 mod duration;
 mod exit;
+mod export;
 mod health;
+mod import;
 mod lines;
+mod migrate;
+mod pages;
 mod progress;
 mod publish;
 mod remote;
+mod resolve;
 mod restored;
+mod revoke;
+mod runs;
 mod runtime;
 mod secret;
 mod send;
@@ -54,12 +61,24 @@ enum Command {
     Publish(publish::Publish),
     /// Say something in a thread; with --wait print the answer.
     Send(send::Send),
-    /// List threads.
+    /// List threads, or make one.
     Threads(threads::Threads),
     /// Say how the server is, part by part.
     Health(health::Ask),
+    /// List the runs that go on.
+    Runs(runs::Runs),
+    /// Show how a run's thread is found, step by step.
+    Resolve(resolve::Resolve),
+    /// Give a run of an older system its thread, and an id that names it.
+    Migrate(migrate::Migrate),
+    /// Cut off a user, a token, or everybody from a thread.
+    Revoke(revoke::Revoke),
     /// Verify a data folder: every law, on disk.
     Check(check::Check),
+    /// Write a log as lines of JSON.
+    Export(export::Arguments),
+    /// Put an export into a data folder.
+    Import(import::Arguments),
     /// Say that a data folder was put back from a backup: every thread begins a new epoch.
     ///
     /// Clients may have seen events that the backup does not have. With a new epoch they are told to
@@ -82,6 +101,12 @@ fn main() -> ExitCode {
         Command::Send(args) => send::run(&args),
         Command::Threads(args) => threads::run(&args),
         Command::Health(args) => health::run(&args),
+        Command::Runs(args) => runs::run(&args),
+        Command::Resolve(args) => resolve::run(&args),
+        Command::Migrate(args) => migrate::run(&args),
+        Command::Revoke(args) => revoke::run(&args),
+        Command::Export(args) => export::run(&args),
+        Command::Import(args) => import::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Restored(args) => restored::run(&args).map(|()| Exit::Done),
         Command::Completions(args) => completions::completions(&args),

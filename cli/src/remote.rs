@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use anyhow::{Context, bail};
 use clap::Args;
 use reqwest::{Method, StatusCode, Url};
-use rethread_client::native::{Client, Config, Token, TokenWish};
+use rethread_client::native::{self, Client, Closed, Config, Token, TokenWish};
 use rethread_shared::{ErrorCode, WireError};
 use serde::{Deserialize, de::DeserializeOwned};
 
@@ -137,11 +137,18 @@ impl Remote {
                     http.url
                 )
             })?
-            .map_err(anyhow::Error::from)
+            .map_err(|error| match error {
+                native::Error::Closed(Closed::Unauthorized(Some(error))) => denied(error),
+                error => error.into(),
+            })
     }
 }
 
 impl Http {
+    pub(crate) fn url(&self) -> &Url {
+        &self.url
+    }
+
     /// Asks whether a server is there at all.
     pub(crate) async fn alive(&self) -> anyhow::Result<()> {
         let sent = self.client.get(self.at("/healthz")?).send().await;
@@ -152,7 +159,25 @@ impl Http {
         self.ask(Method::GET, path, None).await
     }
 
-    #[expect(dead_code)]
+    pub(crate) async fn get_with<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &[(&str, String)],
+    ) -> anyhow::Result<T> {
+        self.get(&self.with_query(path, query)?).await
+    }
+
+    /// A path with a query.
+    pub(crate) fn with_query(
+        &self,
+        path: &str,
+        query: &[(&str, String)],
+    ) -> anyhow::Result<String> {
+        let mut url = self.at(path)?;
+        url.query_pairs_mut().extend_pairs(query);
+        Ok(format!("{path}?{}", url.query().unwrap_or_default()))
+    }
+
     pub(crate) async fn post<T: DeserializeOwned>(
         &self,
         path: &str,
@@ -198,9 +223,7 @@ impl Http {
             return self.strange(status, text, "it is no error of Rethread's");
         };
         let advice = match error.code {
-            ErrorCode::Unauthorized | ErrorCode::TokenExpired => {
-                "the server refused the token; make another with `rethread token`"
-            }
+            ErrorCode::Unauthorized | ErrorCode::TokenExpired => return denied(error),
             ErrorCode::Forbidden if error.expected.as_deref() == Some("admin") => {
                 "this is for operators; make a token with `rethread token --user NAME --scope admin` \
                  (a server in development mode keeps its secret in its data folder, in `dev-secret`)"
@@ -283,6 +306,11 @@ impl Http {
             }
         }
     }
+}
+
+fn denied(error: WireError) -> anyhow::Error {
+    anyhow::Error::new(error)
+        .context("the server refused the token; make another with `rethread token`")
 }
 
 fn is_loopback(url: &Url) -> bool {

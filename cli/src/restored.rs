@@ -5,8 +5,13 @@ use std::path::PathBuf;
 use clap::Args;
 use rethread_server::server;
 
+use crate::terminal::counted;
+
 /// The flags of `rethread restored`.
 #[derive(Args)]
+#[command(after_help = "\
+Example:
+  rethread restored --data /var/lib/rethread")]
 pub(crate) struct Restored {
     /// The folder that holds the log.
     #[arg(long, default_value = "data")]
@@ -15,6 +20,7 @@ pub(crate) struct Restored {
 
 /// Gives every thread of the folder a new epoch.
 pub(crate) fn run(args: &Restored) -> anyhow::Result<()> {
-    println!("{} thread(s) begin a new epoch", server::restored(&args.data)?);
+    let renewed = counted(server::restored(&args.data)? as u64, "thread");
+    println!("{renewed} with a new epoch");
     Ok(())
 }

@@ -26,14 +26,17 @@ pub(crate) async fn run(args: Serve) -> anyhow::Result<()> {
         )
         .init();
     let mut config = args.settings.load()?.config;
-    config.auth.secret = Some(match config.auth.secret {
-        Some(secret) => Secret::new(checked(secret.reveal().to_owned())?),
-        None if config.auth.dev => Secret::new(server::dev_secret(&config.log.data)?),
+    let auth = &mut config.auth;
+    auth.secret = match auth.secret.take() {
+        Some(secret) => Some(Secret::new(checked(secret.reveal().to_owned())?)),
+        None if auth.dev => Some(Secret::new(server::dev_secret(&config.log.data)?)),
+        None if !auth.keys.is_empty() || auth.jwks_url.is_some() => None,
         None => bail!(
             "no secret: give --secret or RETHREAD_SECRET (at least {SECRET_BYTES_MIN} bytes), \
+             auth.keys or auth.jwks_url for tokens that others sign, \
              or --dev to try it out on this machine"
         ),
-    });
+    };
     let listen = config.http.listen;
     let listener = TcpListener::bind(listen)
         .await

@@ -1,11 +1,14 @@
-//! `rethread threads`: the threads that a token may use.
+//! `rethread threads`: the threads that a token may use; and a new one.
 
 use clap::Args;
-use serde_json::{Value, value::RawValue};
+use rethread_shared::ThreadId;
+use serde::Deserialize;
+use serde_json::{Value, json};
 
 use crate::{
     exit::Exit,
-    remote::Remote,
+    pages,
+    remote::{Http, Remote},
     runtime,
     terminal::{Screen, Table, time},
 };
@@ -15,8 +18,26 @@ use crate::{
 #[command(after_help = "\
 Examples:
   rethread threads
-  rethread threads --json | jq -r 'select(.head == 0).thread'")]
+  rethread threads --json | jq -r 'select(.head == 0).thread'
+  rethread threads --create thread_42 --title 'Network drops'
+  rethread threads --all --owner ada
+
+With --all the token needs the scope `admin`; without, threads are listed that the token may use, the
+newest 1,000 at most.")]
 pub(crate) struct Threads {
+    /// Make a thread that belongs to the token's user, and print its id; without one the server
+    /// chooses it.
+    #[arg(long, value_name = "THREAD", num_args = 0..=1, conflicts_with_all = ["all", "owner"])]
+    create: Option<Option<ThreadId>>,
+    /// The title of the thread that is made.
+    #[arg(long, requires = "create")]
+    title: Option<String>,
+    /// Every thread of the server.
+    #[arg(long)]
+    all: bool,
+    /// Of every thread, only those of this user.
+    #[arg(long, requires = "all", value_name = "USER")]
+    owner: Option<String>,
     /// Threads as JSON, one a line.
     #[arg(long)]
     json: bool,
@@ -24,26 +45,24 @@ pub(crate) struct Threads {
     remote: Remote,
 }
 
-#[derive(serde::Deserialize)]
-struct Answer {
-    threads: Vec<Box<RawValue>>,
-}
-
 /// Prints them, the newest first.
 pub(crate) fn run(args: &Threads) -> anyhow::Result<Exit> {
     runtime::until_interrupted(async {
-        let answer: Answer = args.remote.http()?.get("/v1/threads").await?;
+        let http = args.remote.http()?;
         let mut screen = Screen::new();
-        if args.json {
-            for thread in answer.threads {
-                screen.line(thread.get())?;
-            }
+        if let Some(thread) = &args.create {
+            let ask = json!({ "thread": thread, "title": args.title });
+            let made: Value = http.post("/v1/threads", &ask).await?;
+            let id = made["thread"].as_str().unwrap_or_default();
+            screen.line(if args.json { made.to_string() } else { id.to_owned() }.as_str())?;
             screen.flush()?;
             return Ok(Exit::Done);
         }
         let mut table = Table::new(&["thread", "events", "created", "owner", "title"]);
-        for thread in answer.threads {
-            let thread: Value = serde_json::from_str(thread.get())?;
+        let each = |thread: Value| {
+            if args.json {
+                return Ok(screen.line(&thread.to_string())?);
+            }
             let text = |name: &str| thread[name].as_str().unwrap_or_default().to_owned();
             table.row([
                 text("thread"),
@@ -52,8 +71,33 @@ pub(crate) fn run(args: &Threads) -> anyhow::Result<Exit> {
                 text("owner"),
                 text("title"),
             ]);
+            Ok(())
+        };
+        if args.all {
+            every(&http, args.owner.as_deref(), each).await?;
+        } else {
+            let answer: Answer = http.get("/v1/threads").await?;
+            answer.threads.into_iter().try_for_each(each)?;
         }
-        table.print(&mut screen)?;
+        if !args.json {
+            table.print(&mut screen)?;
+        }
+        screen.flush()?;
         Ok(Exit::Done)
     })
+}
+
+/// Every thread of the server, the newest first.
+pub(crate) async fn every(
+    http: &Http,
+    owner: Option<&str>,
+    each: impl FnMut(Value) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let query: Vec<_> = owner.map(|owner| ("owner", owner.to_owned())).into_iter().collect();
+    pages::each(http, "/v1/admin/threads", &query, "threads", each).await
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    threads: Vec<Value>,
 }

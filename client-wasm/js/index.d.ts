@@ -337,6 +337,8 @@ export type ServerErrorCode =
   | "hello_required"
   | "unauthorized"
   | "token_expired"
+  | "token_revoked"
+  | "keys_unavailable"
   | "forbidden"
   | "thread_not_found"
   | "run_not_found"

@@ -163,8 +163,12 @@ impl Inner {
                 sink.failed(command.number() as f64, sink::failure(&failure))
             }
             Notice::Refused(error) => sink.warn(error_to_js(&error)),
-            // A page does neither publish nor serve.
-            Notice::Published { .. } | Notice::Work(_) | Notice::RunCancelled { .. } => {}
+            // A page does neither publish nor serve; and a token that ended is asked for anew on the
+            // way back, which a page hardly notices.
+            Notice::Published { .. }
+            | Notice::Work(_)
+            | Notice::RunCancelled { .. }
+            | Notice::TokenExpiring => {}
         }
     }
 

@@ -6,16 +6,23 @@
 //! - [`publish`]: events from publishers;
 //! - [`asking`]: messages from people, the work they start, and its end;
 //! - [`desk`]: which connection works on what;
-//! - `own`: events of the server's own; `recover`: what was going on when the server stopped.
+//! - [`live`]: the runs as they are now, for operators;
+//! - `own`: events of the server's own; `recover`: what was going on when the server stopped;
+//! - `sweep`: what the registry forgets, and runs that are silent; [`migrate`]: opaque ids get a form.
 
 pub mod asking;
 pub mod desk;
+pub mod live;
+pub mod migrate;
 mod own;
 pub mod publish;
 mod recover;
+mod replay;
 pub mod resolve;
 mod route;
 pub mod runs;
+pub mod settings;
+mod sweep;
 
 use std::{
     sync::{Arc, Weak, atomic::AtomicBool},
@@ -32,12 +39,15 @@ use crate::{
     auth::{Grant, Scope},
     log::{Created, Log, LogError, NewThread, ThreadInfo},
     metrics::meters::Publishing,
-    now,
+    now::{self, Clock},
     refusals::Refusals,
 };
 use desk::Desk;
 use resolve::{Resolver, orchestrator::Asked};
 use runs::Runs;
+use settings::{RegistrySettings, RunSettings};
+use sweep::Sweeping;
+pub(crate) use sweep::made_at;
 
 /// How patient the bridge is with agents.
 #[derive(Clone, Copy, Debug)]
@@ -61,6 +71,12 @@ pub struct Setup {
     pub patience: Patience,
     /// Who may know the runs that it does not.
     pub orchestrator: Option<Asked>,
+    /// What the registry remembers, and for how long.
+    pub registry: RegistrySettings,
+    /// How runs are watched.
+    pub runs: RunSettings,
+    /// What it takes for the time.
+    pub clock: Clock,
 }
 
 /// The bridge of one server. Shared by all connections and requests.
@@ -68,6 +84,12 @@ pub struct Bridge {
     log: Arc<dyn Log>,
     runs: Runs,
     resolver: Resolver,
+    registry: RegistrySettings,
+    run_settings: RunSettings,
+    clock: Clock,
+    /// Held by who gives a run its thread from outside: one at a time.
+    assigning: tokio::sync::Mutex<()>,
+    sweeping: Sweeping,
     desk: Desk,
     patience: Patience,
     /// Bounds the events that wait for the commit thread.
@@ -97,7 +119,17 @@ impl Bridge {
         Arc::new_cyclic(|me| Self {
             resolver: Resolver::new(log.clone(), setup.orchestrator),
             log,
-            runs: Runs::default(),
+            runs: Runs::new(
+                setup.clock.clone(),
+                setup.registry.refresh(&setup.runs),
+                setup.registry.runs,
+                setup.registry.runs_refused_from(),
+            ),
+            registry: setup.registry,
+            run_settings: setup.runs,
+            clock: setup.clock,
+            assigning: tokio::sync::Mutex::default(),
+            sweeping: Sweeping::default(),
             desk: Desk::default(),
             patience: setup.patience,
             room: Arc::new(Semaphore::new(APPENDS_QUEUED_MAX)),

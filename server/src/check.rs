@@ -6,7 +6,7 @@
 //! Memory is bounded by the number of threads, and by the runs of one thread.
 
 mod registers;
-mod thread;
+pub(crate) mod thread;
 
 use std::{collections::BTreeMap, fmt, ops::ControlFlow, path::Path};
 

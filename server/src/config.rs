@@ -31,7 +31,13 @@ pub(crate) use setting::settings;
 
 use std::path::PathBuf;
 
-use crate::{bridge::resolve::orchestrator::settings::OrchestratorSettings, health, metrics};
+use crate::{
+    bridge::{
+        resolve::orchestrator::settings::OrchestratorSettings,
+        settings::{RegistrySettings, RunSettings},
+    },
+    health, metrics,
+};
 
 setting::groups! {
     /// The settings of one server.
@@ -46,6 +52,10 @@ setting::groups! {
         agents: Agents,
         /// The orchestrator: a service of yours that knows which thread a run belongs to.
         orchestrator: OrchestratorSettings,
+        /// The registry: which thread a run belongs to.
+        registry: RegistrySettings,
+        /// Runs that go on.
+        runs: RunSettings,
         /// How the server finds out how it is.
         health: health::watch::Settings,
         /// The metrics.

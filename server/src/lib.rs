@@ -11,6 +11,7 @@
 #![deny(missing_docs)]
 #![forbid(unsafe_code)]
 
+pub mod archive;
 pub mod auth;
 pub mod bridge;
 pub mod check;
@@ -20,7 +21,7 @@ pub mod feed;
 pub mod health;
 pub mod log;
 pub mod metrics;
-mod now;
+pub mod now;
 pub mod refusals;
 pub mod request;
 pub mod routes;

@@ -50,6 +50,15 @@ pub trait Log: Send + Sync + 'static {
         limit: usize,
     ) -> BoxFuture<'_, Result<Vec<ThreadInfo>, LogError>>;
 
+    /// Threads that are older than `before`, each with the mark to go on from, the newest first: of one
+    /// owner, or all. A mark of `u64::MAX` is before none.
+    fn older_threads(
+        &self,
+        owner: Option<&str>,
+        before: u64,
+        limit: usize,
+    ) -> BoxFuture<'_, Result<Vec<(u64, ThreadInfo)>, LogError>>;
+
     /// Gives a thread a title.
     fn entitle(&self, thread: &ThreadId, title: &str) -> BoxFuture<'_, Result<(), LogError>>;
 
@@ -110,8 +119,36 @@ pub trait Log: Send + Sync + 'static {
     /// When the log cannot be read.
     fn recall(&self, run: &RunId) -> Result<Option<RunRecord>, LogError>;
 
-    /// The runs that were last remembered as live.
-    fn live_runs(&self) -> BoxFuture<'_, Result<Vec<RunRecord>, LogError>>;
+    /// Forgets runs, and keeps what must be known of them all the same. Takes its place in the queue
+    /// when called, as `remember` does: all of it is durable, or none.
+    fn forget(&self, forget: Forget) -> BoxFuture<'static, Result<(), LogError>>;
+
+    /// The runs that were last remembered as live, after `after` in the order of their ids.
+    fn live_runs(
+        &self,
+        after: Option<&RunId>,
+        limit: usize,
+    ) -> BoxFuture<'_, Result<Vec<RunRecord>, LogError>>;
+
+    /// Runs that are not live, those first that have been idle for the longest, as far as `until`
+    /// (milliseconds since 1970).
+    fn idle_runs(&self, until: u64, limit: usize) -> BoxFuture<'_, Result<Vec<IdleRun>, LogError>>;
+
+    /// The runs of a thread that are remembered, the newest first.
+    fn runs_of(
+        &self,
+        thread: &ThreadId,
+        limit: usize,
+    ) -> BoxFuture<'_, Result<Vec<RunRecord>, LogError>>;
+
+    /// What is known of the runs of a thread that were forgotten; none where none was.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    fn past(&self, thread: &ThreadId) -> Result<Option<Past>, LogError>;
+
+    /// How many runs are remembered. Counts them, so it is for the start.
+    fn count_runs(&self) -> BoxFuture<'_, Result<u64, LogError>>;
 
     /// Whether it takes events, and why not. Changes are seen by whoever waits for them.
     fn condition(&self) -> watch::Receiver<Condition>;
@@ -179,7 +216,7 @@ pub struct Created {
 }
 
 /// A thread as it is now.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ThreadInfo {
     /// Its id.
     pub thread: ThreadId,
@@ -265,6 +302,13 @@ pub struct RunRecord {
     /// written with each event.
     #[serde(default)]
     pub active_at: u64,
+    /// The standard id that the run was given beside its own, by migration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub standard: Option<RunId>,
+    /// Where this id was given to a run by migration: the id that the run had before, under which all
+    /// else is remembered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first: Option<RunId>,
 }
 
 impl RunRecord {
@@ -273,6 +317,47 @@ impl RunRecord {
     pub fn idle_since(&self) -> u64 {
         self.active_at.max(self.created_at)
     }
+}
+
+/// A run that is not live, in the order of expiry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IdleRun {
+    /// Since when it was idle when this was noted.
+    pub since: u64,
+    /// The run.
+    pub run: RunId,
+    /// What is remembered of it. If that says otherwise, the note is stale: it was active since.
+    pub record: Option<RunRecord>,
+}
+
+impl IdleRun {
+    /// The record, where the note is still true.
+    #[must_use]
+    pub fn current(&self) -> Option<&RunRecord> {
+        self.record.as_ref().filter(|record| !record.live && record.idle_since() == self.since)
+    }
+}
+
+/// What [`Log::forget`] is to do, in one step.
+#[derive(Clone, Debug, Default)]
+pub struct Forget {
+    /// Runs to forget, as they are remembered.
+    pub runs: Vec<RunRecord>,
+    /// Notes that are stale: since when, which run.
+    pub stale: Vec<(u64, RunId)>,
+    /// What is known from now on of a thread's forgotten runs.
+    pub past: Option<(ThreadId, Past)>,
+}
+
+/// What is known of the runs of a thread that the registry has forgotten. Two numbers for all of them:
+/// where it cannot be excluded that a run is one of them, the log up to there tells.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Past {
+    /// None of them was active, or made, after this (milliseconds since 1970; what a run's id says of
+    /// its making counts too).
+    pub until_ms: u64,
+    /// All their events are at or before this place.
+    pub until_seq: u64,
 }
 
 /// Why the log did not do what was asked.

@@ -4,6 +4,7 @@
 //! way: neither tokens nor what stands in events. What came is repeated only where it is an id.
 
 use std::{
+    borrow::Cow,
     collections::VecDeque,
     sync::Arc,
     time::{Duration, Instant},
@@ -15,13 +16,15 @@ use rethread_shared::{
     frame::Outcome,
     limits::{REFUSALS_KEPT_MAX, REFUSALS_LOGGED_PER_SECOND_MAX},
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::{
     log::RequestId,
     metrics::{self, meters},
     now,
     request::Request,
+    schema,
 };
 
 /// The refusals of one server.
@@ -41,35 +44,40 @@ struct Book {
 }
 
 /// A refusal as operators see it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Refusal {
     /// Counts the refusals of this process from 1.
     pub number: u64,
     /// When, milliseconds since 1970.
+    #[schema(value_type = schema::Millis)]
     pub at: u64,
     /// The request.
+    #[schema(value_type = String)]
     pub request: RequestId,
     /// How it came.
-    pub transport: &'static str,
+    #[schema(value_type = String)]
+    pub transport: Cow<'static, str>,
     /// What was asked: an op of the WebSocket, or a method and an address.
     pub asked: String,
     /// The user, where one is known.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     pub user: Option<Arc<str>>,
     /// How many events of a publish were refused with this code; 0 where it was no publish.
     pub events: usize,
     /// The code.
+    #[schema(value_type = schema::Code)]
     pub code: ErrorCode,
     /// The reason. Of several events, that of the first.
     pub message: String,
     /// What would have been right.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected: Option<String>,
     /// The id that came, where the reason is an id.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub received: Option<String>,
     /// The steps that were tried to find a run's thread.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tried: Vec<String>,
 }
 
@@ -128,7 +136,7 @@ impl Refusals {
             number: book.count,
             at: now::unix_ms(),
             request: asker.request.id.clone(),
-            transport: asker.request.transport.label(),
+            transport: asker.request.transport.label().into(),
             asked: asker.asked.to_owned(),
             user: asker.user.cloned(),
             events,
@@ -171,9 +179,9 @@ fn log(refusal: &Refusal, unsaid: u64) {
         tracing::warn!(refusals = unsaid, "more was refused than is logged");
     }
     if code.status() >= 500 {
-        tracing::warn!(%request, transport, asked, user, events, %code, %message, "refused");
+        tracing::warn!(%request, %transport, asked, user, events, %code, %message, "refused");
     } else {
-        tracing::info!(%request, transport, asked, user, events, %code, %message, "refused");
+        tracing::info!(%request, %transport, asked, user, events, %code, %message, "refused");
     }
 }
 

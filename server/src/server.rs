@@ -14,7 +14,7 @@ use rethread_shared::{
 use tokio::net::TcpListener;
 
 use crate::{
-    auth::{Keys, Scope},
+    auth::{Gate, KeySources, Keys, Scope},
     bridge::{
         Bridge, Patience, Setup,
         resolve::orchestrator::{
@@ -77,13 +77,19 @@ impl Server {
         let folder = config.log.data.join("log");
         let log = LocalLog::over(Arc::new(Folder::new(&folder)), config.log.reserve.0)
             .with_context(|| format!("the data folder {}", folder.display()))?;
-        let Some(secret) = &config.auth.secret else {
-            bail!("no secret to sign tokens with: expected auth.secret to be set");
-        };
+        let keys = Keys::open(&KeySources::from(&config.auth)).context("the keys for tokens")?;
+        let gate = Gate::open(keys, &config.log.data).context("the revocations")?;
+        gate.keys().keep_fresh();
         let health = Arc::new(Health::new());
         let orchestrator = orchestrator(config.orchestrator, &health)?;
         let watch_orchestrator = orchestrator.clone();
-        let setup = Setup { patience: Patience::from(&config.agents), orchestrator };
+        let setup = Setup {
+            patience: Patience::from(&config.agents),
+            orchestrator,
+            registry: config.registry,
+            runs: config.runs,
+            ..Setup::default()
+        };
         let bridge = Bridge::with(Arc::new(log.clone()) as Arc<dyn Log>, setup);
         let is_sound = *log.condition().borrow() == Condition::Sound;
         if is_sound {
@@ -91,7 +97,7 @@ impl Server {
         }
         let shared = Shared {
             bridge,
-            keys: Arc::new(Keys::from_secret(secret.reveal())),
+            gate: Arc::new(gate),
             connections: Arc::new(Connections::default()),
             health: health.clone(),
             heartbeat: config.http.heartbeat.get(),
@@ -104,6 +110,7 @@ impl Server {
             health.report(Part::Log, State::Active, "");
         }
         let stopped = shared.connections.leaving().clone();
+        let swept = shared.bridge.clone().keep_swept(health.clone());
         let (bridge, settings) = (Arc::downgrade(&shared.bridge), config.health);
         let watched = Watch { health, bridge, settings }.run();
         let figures = sample(Arc::downgrade(&shared.bridge));
@@ -112,7 +119,9 @@ impl Server {
                 orchestrator.guard.watch().await;
             }
         };
-        let chores = async { tokio::join!(watched, asked, exposition.keep_up(), figures) };
+        let sweep = shared.gate.clone().sweep();
+        let chores =
+            async { tokio::join!(watched, asked, swept, exposition.keep_up(), figures, sweep) };
         tokio::spawn(async move { stopped.run_until_cancelled(chores).await });
         Ok(Self { shared, log })
     }
@@ -130,11 +139,12 @@ impl Server {
         Trusted::new(self.shared.bridge.clone(), self.shared.connections.clone(), user)
     }
 
-    /// Makes a token for the threads that `user` owns.
+    /// Makes a token for the threads that `user` owns, signed with the server's secret; `None` where it
+    /// has only keys of others.
     #[must_use]
-    pub fn token(&self, user: &str, scopes: &[Scope], ttl: Duration) -> String {
+    pub fn token(&self, user: &str, scopes: &[Scope], ttl: Duration) -> Option<String> {
         let words: Vec<_> = scopes.iter().map(ToString::to_string).collect();
-        self.shared.keys.mint(user, &words.join(" "), Vec::new(), ttl)
+        self.shared.gate.keys().mint(user, &words.join(" "), Vec::new(), ttl)
     }
 
     /// Begins to stop: `/readyz` fails, the open connections and streams are told when to come back,

@@ -11,16 +11,16 @@ use axum::extract::ws::{CloseFrame, Message, WebSocket};
 use futures_util::{SinkExt, StreamExt};
 use rethread_shared::{
     CloseCode, ErrorCode, WireError,
-    frame::{self, Goodbye, ServerFrame, WireErrorFrame},
+    frame::{self, Goodbye, ServerFrame, TokenExpiring, WireErrorFrame},
     limits::{
-        BAD_FRAMES_MAX, CLOCK_LEEWAY, CLOSE_DEADLINE, GOODBYE_SPREAD, HEARTBEATS_MISSED_MAX,
-        HELLO_DEADLINE, NOTES_WAITING_MAX, WRITE_STALL,
+        BAD_FRAMES_MAX, CLOSE_DEADLINE, GOODBYE_SPREAD, HEARTBEATS_MISSED_MAX, HELLO_DEADLINE,
+        NOTES_WAITING_MAX, WRITE_STALL,
     },
 };
 use tokio::{sync::mpsc, time::Instant};
 
 use crate::{
-    auth::{Grant, Keys},
+    auth::{Access, Gate},
     bridge::{Bridge, desk::Note},
     connections::{self, Connections, Place},
     health::Health,
@@ -38,8 +38,8 @@ pub(crate) use requests::wrong_number;
 pub struct Shared {
     /// Events in, and reading.
     pub bridge: Arc<Bridge>,
-    /// Tokens.
-    pub keys: Arc<Keys>,
+    /// Tokens, and who is cut off.
+    pub gate: Arc<Gate>,
     /// The open connections.
     pub connections: Arc<Connections>,
     /// How the server is.
@@ -58,7 +58,7 @@ struct Socket {
     request: Request,
     ws: WebSocket,
     /// What the client may do; `None` until its `hello`.
-    grant: Option<Arc<Grant>>,
+    access: Option<Access>,
     deliveries: Deliveries,
     answers: Answers,
     notes: (mpsc::Sender<Note>, mpsc::Receiver<Note>),
@@ -81,6 +81,8 @@ enum End {
     Close(CloseCode),
     /// The server stops; the client is to come back.
     Goodbye,
+    /// At once, and without a word: what is half written may be what the client may not have any more.
+    Cut,
 }
 
 impl End {
@@ -89,6 +91,7 @@ impl End {
             Self::Gone => "left",
             Self::Close(code) => code.reason(),
             Self::Goodbye => CloseCode::GoingAway.reason(),
+            Self::Cut => "cut",
         }
     }
 }
@@ -101,7 +104,7 @@ pub async fn serve(ws: WebSocket, place: Place, request: Request, shared: Shared
         place,
         request,
         ws,
-        grant: None,
+        access: None,
         deliveries: Deliveries::default(),
         answers: Answers::default(),
         notes: mpsc::channel(NOTES_WAITING_MAX),
@@ -114,6 +117,8 @@ pub async fn serve(ws: WebSocket, place: Place, request: Request, shared: Shared
         shared,
     };
     let end = socket.live().await;
+    // Nothing more is delivered: who waits for that need not wait for the farewell.
+    socket.access = None;
     socket.shared.bridge.disconnected(id);
     tracing::debug!(connection = id.0, ?end, "connection ended");
     connections::count_end(Transport::WebSocket, end.reason());
@@ -125,11 +130,12 @@ impl Socket {
         let leaving = self.shared.connections.leaving().clone();
         let timer = tokio::time::sleep_until(self.deadline().0);
         tokio::pin!(timer);
-        let mut has_hello = false;
+        let mut timed_for = None;
         loop {
             let end = tokio::select! {
                 biased;
                 () = leaving.cancelled() => Err(End::Goodbye),
+                () = questioned(self.access.as_ref()) => self.reconsider().await,
                 // Before the client's frames: however many come, deadlines are kept.
                 () = &mut timer => {
                     let end = self.on_time().await;
@@ -143,7 +149,7 @@ impl Socket {
                 answer = self.answers.next(), if !self.answers.is_empty() => self.write(answer).await,
                 Some(note) = self.notes.1.recv() => {
                     self.shared.bridge.has_room();
-                    self.write(answers::note(note)).await
+                    self.tell(note).await
                 }
                 () = self.deliveries.due() => Ok(()),
             };
@@ -153,8 +159,10 @@ impl Socket {
             if let Err(end) = self.write_all_due().await {
                 return end;
             }
-            if has_hello != self.grant.is_some() {
-                has_hello = true;
+            // A new token may end sooner than the one before.
+            let granted = self.access.as_ref().map(|access| access.grant().expires_at());
+            if timed_for != granted {
+                timed_for = granted;
                 timer.as_mut().reset(self.deadline().0);
             }
         }
@@ -163,21 +171,20 @@ impl Socket {
     /// The next moment at which something must happen, and what. After `hello` moments move only
     /// later, so the timer is set anew only when it has rung.
     fn deadline(&self) -> (Instant, Timer) {
-        let Some(grant) = &self.grant else {
+        let Some(access) = &self.access else {
             return (self.opened + HELLO_DEADLINE, Timer::Hello);
         };
         let heartbeat = self.shared.heartbeat;
-        let ends_at = (grant.expires_at() + CLOCK_LEEWAY.as_secs()) * 1_000;
-        let left = ends_at.saturating_sub(now::unix_ms());
-        let expiry = Instant::now() + Duration::from_millis(left);
         [
-            (self.sent + heartbeat, Timer::Beat),
-            (self.received + heartbeat * HEARTBEATS_MISSED_MAX, Timer::Silent),
-            (expiry, Timer::Expiry),
+            Some((self.sent + heartbeat, Timer::Beat)),
+            Some((self.received + heartbeat * HEARTBEATS_MISSED_MAX, Timer::Silent)),
+            Some((access.ends_at(), Timer::Expiry)),
+            access.warn_at().map(|at| (at, Timer::Warning)),
         ]
         .into_iter()
+        .flatten()
         .min_by_key(|(at, _)| *at)
-        .expect("there are three")
+        .expect("there are three at least")
     }
 
     async fn on_time(&mut self) -> Result<(), End> {
@@ -190,7 +197,44 @@ impl Socket {
             Timer::Beat => self.write(answers::text(&answers::Frame::Beat)).await,
             Timer::Silent => Err(End::Close(CloseCode::Silent)),
             Timer::Expiry => Err(End::Close(CloseCode::TokenExpired)),
+            Timer::Warning => {
+                let Some(access) = &mut self.access else { return Ok(()) };
+                let expiring = TokenExpiring { expires_in_ms: access.warned() };
+                self.write(answers::text(&answers::Frame::TokenExpiring(expiring))).await
+            }
         }
+    }
+
+    /// A revocation may concern this connection. Ends it, or those of its subscriptions that are not
+    /// granted any more.
+    async fn reconsider(&mut self) -> Result<(), End> {
+        let Some(access) = &self.access else { return Ok(()) };
+        let (answer, grant) = (access.answer(), access.grant().clone());
+        // Before a word is written: whoever waits for this must not wait for a slow reader.
+        let refused = match grant.require_alive() {
+            Err(error) => vec![answers::error(error)],
+            Ok(()) => self.drop_ungranted(&grant),
+        };
+        drop(answer);
+        for refusal in refused {
+            let code = refusal.error.code.clone();
+            self.write(answers::text(&ServerFrame::Error(refusal))).await?;
+            if let Some(end) = ends_by(&code) {
+                return Err(End::Close(end));
+            }
+        }
+        Ok(())
+    }
+
+    /// Brings a note of the desk's; work in a thread that is granted no longer goes to others when it is
+    /// not started.
+    async fn tell(&mut self, note: Note) -> Result<(), End> {
+        if let (Note::Work(work), Some(access)) = (&note, &self.access)
+            && self.shared.bridge.thread(&work.thread, access.grant()).is_err()
+        {
+            return Ok(());
+        }
+        self.write(answers::note(note)).await
     }
 
     async fn receive(&mut self, message: Message) -> Result<(), End> {
@@ -217,9 +261,12 @@ impl Socket {
         }
         let code = refusal.error.code.clone();
         self.write(answers::text(&ServerFrame::Error(refusal))).await?;
+        // A connection that has a good token goes on with it while the keys for another cannot be had.
+        let goes_on = code == ErrorCode::KeysUnavailable && self.access.is_some();
+        if let Some(end) = ends_by(&code).filter(|_| !goes_on) {
+            return Err(End::Close(end));
+        }
         match code {
-            ErrorCode::Unauthorized => return Err(End::Close(CloseCode::Unauthorized)),
-            ErrorCode::TokenExpired => return Err(End::Close(CloseCode::TokenExpired)),
             ErrorCode::BadFrame
             | ErrorCode::UnknownOp
             | ErrorCode::FrameTooLarge
@@ -237,7 +284,7 @@ impl Socket {
     fn note(&self, op: &str, refusal: &WireErrorFrame) {
         let request = refusal.req.map(|req| self.request.within(req));
         let request = request.as_ref().unwrap_or(&self.request);
-        let user = self.grant.as_ref().map(|grant| grant.user());
+        let user = self.access.as_ref().map(|access| access.grant().user());
         let op = requests::OPS.iter().find(|known| **known == op).unwrap_or(&"frame");
         let asker = Asker { request, asked: op, user };
         self.shared.bridge.refusals().note(asker, &refusal.error);
@@ -253,7 +300,7 @@ impl Socket {
             self.buffered += text.len() as u64;
         }
         // Waits only when the buffer has overflowed into the socket and that is full.
-        in_time(self.ws.feed(message)).await?;
+        unless_cut(self.access.as_ref(), in_time(self.ws.feed(message))).await?;
         self.sent = Instant::now();
         Ok(())
     }
@@ -263,6 +310,9 @@ impl Socket {
         // Answers that are ready now go along.
         while let Some(answer) = self.answers.ready() {
             self.write(answer).await?;
+        }
+        if self.access.as_ref().is_some_and(Access::is_questioned) {
+            return Ok(());
         }
         let taken = self.deliveries.take(&**self.shared.bridge.log(), self.place.id).await;
         if !taken.messages.is_empty() {
@@ -275,7 +325,7 @@ impl Socket {
             }
             ws.flush().await
         };
-        in_time(writing).await?;
+        unless_cut(self.access.as_ref(), in_time(writing)).await?;
         let outgoing = self.shared.connections.delivery().of(Transport::WebSocket);
         outgoing.written(taken.events, taken.bytes + std::mem::take(&mut self.buffered));
         if let Some(since) = taken.since {
@@ -286,7 +336,7 @@ impl Socket {
 
     async fn leave(&mut self, end: End) {
         let code = match end {
-            End::Gone => return,
+            End::Gone | End::Cut => return,
             End::Close(code) => code,
             End::Goodbye => {
                 let spread = GOODBYE_SPREAD.as_millis() as u64;
@@ -316,6 +366,38 @@ async fn in_time(writing: impl Future<Output = Result<(), axum::Error>>) -> Resu
     }
 }
 
+/// Completes when what is granted must be looked at again.
+async fn questioned(access: Option<&Access>) {
+    match access {
+        Some(access) => access.questioned().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// What is being written to a slow reader is broken off when it may have been revoked: the client
+/// comes back, if it may, and goes on from its position.
+async fn unless_cut(
+    access: Option<&Access>,
+    writing: impl Future<Output = Result<(), End>>,
+) -> Result<(), End> {
+    tokio::select! {
+        biased;
+        written = writing => written,
+        () = questioned(access) => Err(End::Cut),
+    }
+}
+
+/// The close code of an error that ends the connection.
+fn ends_by(code: &ErrorCode) -> Option<CloseCode> {
+    match code {
+        ErrorCode::Unauthorized => Some(CloseCode::Unauthorized),
+        ErrorCode::TokenExpired => Some(CloseCode::TokenExpired),
+        ErrorCode::TokenRevoked => Some(CloseCode::TokenRevoked),
+        ErrorCode::KeysUnavailable => Some(CloseCode::KeysUnavailable),
+        _ => None,
+    }
+}
+
 #[derive(Clone, Copy, Debug)]
 enum Timer {
     /// `hello` must have come.
@@ -326,4 +408,6 @@ enum Timer {
     Silent,
     /// The token ends.
     Expiry,
+    /// The client must be told that its token ends soon.
+    Warning,
 }

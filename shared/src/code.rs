@@ -63,6 +63,10 @@ error_codes! {
     Unauthorized = "unauthorized", 401, false;
     /// The token was valid until its expiry. Bring a new one.
     TokenExpired = "token_expired", 401, false;
+    /// The token was revoked. Bring a new one.
+    TokenRevoked = "token_revoked", 401, false;
+    /// The keys to check the token with cannot be fetched now.
+    KeysUnavailable = "keys_unavailable", 503, true;
     /// The token does not allow this kind of request.
     Forbidden = "forbidden", 403, false;
     /// There is no such thread, or the token does not grant it: both look the same.
@@ -251,8 +255,12 @@ pub enum CloseCode {
     Silent = 4002,
     /// No `hello` came in time.
     HelloTimeout = 4003,
+    /// The keys to check the token with cannot be fetched now.
+    KeysUnavailable = 4004,
     /// The token has expired.
     TokenExpired = 4200,
+    /// The token was revoked.
+    TokenRevoked = 4201,
     /// The token is not valid.
     Unauthorized = 4500,
     /// The client speaks something else than this protocol.
@@ -285,7 +293,9 @@ impl CloseCode {
             Self::SlowReader => "slow_reader",
             Self::Silent => "silent",
             Self::HelloTimeout => "hello_timeout",
+            Self::KeysUnavailable => "keys_unavailable",
             Self::TokenExpired => "token_expired",
+            Self::TokenRevoked => "token_revoked",
             Self::Unauthorized => "unauthorized",
             Self::ProtocolError => "protocol_error",
         }

@@ -13,7 +13,7 @@ mod server;
 pub use client::{Cancel, ClientFrame, Hello, Publish, Send, Serve, Start, Subscribe, Unsubscribe};
 pub use server::{
     Cancelled, Events, EventsHead, Goodbye, Message, Outcome, Published, Reset, ResetReason, Sent,
-    ServerFrame, Subscribed, Welcome, WireErrorFrame, Work,
+    ServerFrame, Subscribed, TokenExpiring, Welcome, WireErrorFrame, Work,
 };
 
 use std::borrow::Cow;

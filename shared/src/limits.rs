@@ -80,6 +80,34 @@ pub const CONNECTIONS_MAX: usize = 100_000;
 pub const TOKEN_BYTES_MAX: usize = 16 * 1024;
 /// Clocks of the token's issuer and of the server may differ by this much.
 pub const CLOCK_LEEWAY: Duration = Duration::from_secs(5);
+/// How long a token may be good for; one that says more ends then. A year and a day, for a back end
+/// that nobody wants to touch more often. It is also how long a revocation must be remembered.
+pub const TOKEN_LIFETIME_MAX: Duration = Duration::from_secs(366 * 24 * 60 * 60);
+/// How long before its token expires a connection is warned: time enough to fetch a new one from a
+/// slow server, thrice. A token that is good for less than twice this is warned of at half its time.
+pub const TOKEN_WARNING: Duration = Duration::from_secs(60);
+/// Secrets and keys of one server: an old and a new one for several issuers. A token without a name
+/// for its key is tried with each, so there must not be many.
+pub const AUTH_KEYS_MAX: usize = 16;
+/// How often a key set is fetched when nothing asks for it: a key that was withdrawn is taken no longer.
+pub const JWKS_REFRESH: Duration = Duration::from_secs(15 * 60);
+/// A key set is not fetched more often, however many tokens name keys that are not in it.
+pub const JWKS_GAP_MIN: Duration = Duration::from_secs(5);
+/// The longest pause before a failed fetch of a key set is tried again.
+pub const JWKS_RETRY_MAX: Duration = Duration::from_secs(60);
+/// How long fetching a key set may take. Requests with tokens of unknown keys wait for it.
+pub const JWKS_DEADLINE: Duration = Duration::from_secs(4);
+/// Bytes of a key set. A few keys with their certificates stay well below.
+pub const JWKS_BYTES_MAX: usize = 256 * 1024;
+/// Keys of a key set.
+pub const JWKS_KEYS_MAX: usize = 64;
+/// Revocations in force. Each is some 200 bytes, in memory and on disk. Beyond: `slow_down`.
+pub const REVOCATIONS_MAX: usize = 100_000;
+/// How long a revocation waits for the connections it concerns to stop, before it is answered: less
+/// than the second within which they must. They are cut in any case.
+pub const REVOKE_DEADLINE: Duration = Duration::from_millis(800);
+/// How often revocations that nobody needs any more are swept out.
+pub const REVOCATIONS_SWEEP: Duration = Duration::from_secs(60 * 60);
 
 /// Bytes that a socket reads at once. Frames of clients are small; with tungstenite's default of
 /// 128 KiB ten thousand idle connections would hold more than a gigabyte.
@@ -120,6 +148,8 @@ pub const PAGE_EVENTS_MAX: usize = 512;
 pub const PAGE_BYTES_MAX: usize = 128 * 1024;
 /// Events of a page over HTTP when the request names no limit.
 pub const PAGE_EVENTS_DEFAULT: usize = 100;
+/// Threads that are looked through for those whose ids begin as a token says, the newest first.
+pub const THREADS_SCANNED_MAX: usize = 10_000;
 /// Threads in one answer of `GET /v1/threads`.
 pub const THREADS_PAGE_MAX: usize = 1_000;
 /// Threads whose head the commit thread remembers; others are read again from disk when needed.
@@ -180,6 +210,18 @@ pub const WORK_START_DEADLINE: Duration = Duration::from_secs(30);
 pub const AGENT_GRACE: Duration = Duration::from_secs(20);
 /// How long a run stays in the registry after its last event.
 pub const REGISTRY_TTL: Duration = Duration::from_secs(24 * 60 * 60);
+/// That a run is active is written to the registry at most so often.
+pub const REGISTRY_REFRESH: Duration = Duration::from_secs(10 * 60);
+/// Runs in the registry: ten a second for a day. Beyond, the runs that have ended the longest ago are
+/// forgotten before their time; when an eighth more go on at once, new ones are refused with `slow_down`.
+pub const REGISTRY_RUNS_MAX: u64 = 1_000_000;
+/// How often the registry is swept.
+pub const SWEEP_EVERY: Duration = Duration::from_secs(30);
+/// Runs in one step of a sweep: what is done before others get their turn.
+pub const SWEEP_STEP_RUNS: usize = 256;
+/// How long a run may be silent before it is ended with `agent_silent`. The longest tool that is worth
+/// waiting for; a run that says nothing for longer has nobody behind it.
+pub const RUN_SILENCE_MAX: Duration = Duration::from_secs(60 * 60);
 /// Runs with their threads that are kept in memory, so that publishing to a run that is known asks no
 /// disk. Some 200 bytes each: 13 MiB.
 pub const RUNS_RESOLVED_KEPT_MAX: usize = 65_536;
@@ -253,6 +295,15 @@ pub const EMITTER_EVENTS_MAX: usize = 1_024;
 /// Characters of what a client calls itself in `hello` that the server remembers: enough for a name
 /// and a version, for each connection has one.
 pub const CLIENT_CHARS_MAX: usize = 64;
+/// Entries of a page for operators when the request names no limit.
+pub const ADMIN_PAGE_DEFAULT: usize = 100;
+/// Entries of a page for operators: what a person scrolls and a script reads at once.
+pub const ADMIN_PAGE_MAX: usize = 500;
+/// Runs that one page for operators looks at: a filter that fits few must not read the whole registry
+/// in one request. The page says where to go on.
+pub const ADMIN_RUNS_SEEN_MAX: usize = 2_000;
+/// Threads named for one connection in a page of connections; it says how many there are.
+pub const ADMIN_THREADS_NAMED_MAX: usize = 16;
 /// Bytes of an `X-Request-Id`. A UUID, a trace's id and a word beside it fit. Beyond, the server makes
 /// one of its own.
 pub const REQUEST_ID_BYTES_MAX: usize = 128;

@@ -12,6 +12,8 @@ const CODES: &[(&str, u16, bool)] = &[
     ("hello_required", 400, false),
     ("unauthorized", 401, false),
     ("token_expired", 401, false),
+    ("token_revoked", 401, false),
+    ("keys_unavailable", 503, true),
     ("forbidden", 403, false),
     ("thread_not_found", 404, false),
     ("run_not_found", 404, false),
@@ -76,7 +78,9 @@ fn the_range_of_a_close_code_says_what_to_do() {
         (CloseCode::SlowReader, 4001, "slow_reader", CloseClass::Transient),
         (CloseCode::Silent, 4002, "silent", CloseClass::Transient),
         (CloseCode::HelloTimeout, 4003, "hello_timeout", CloseClass::Transient),
+        (CloseCode::KeysUnavailable, 4004, "keys_unavailable", CloseClass::Transient),
         (CloseCode::TokenExpired, 4200, "token_expired", CloseClass::NewToken),
+        (CloseCode::TokenRevoked, 4201, "token_revoked", CloseClass::NewToken),
         (CloseCode::Unauthorized, 4500, "unauthorized", CloseClass::Terminal),
         (CloseCode::ProtocolError, 4501, "protocol_error", CloseClass::Terminal),
     ] {

@@ -147,13 +147,14 @@ fn server_frames_come_back_byte_for_byte() {
             "reset" => write_server(ServerFrame::Reset(read(text))),
             "error" => write_server(ServerFrame::Error(read(text))),
             "beat" => write_server(ServerFrame::Beat),
+            "token_expiring" => write_server(ServerFrame::TokenExpiring(read(text))),
             "goodbye" => write_server(ServerFrame::Goodbye(read(text))),
             other => panic!("{name}: unknown op {other}"),
         };
         assert_eq!(written, text, "{name}");
         seen.insert(op);
     }
-    assert_eq!(seen.len(), 11, "a golden frame for every op: {seen:?}");
+    assert_eq!(seen.len(), 12, "a golden frame for every op: {seen:?}");
 }
 
 fn check_events(frame: &frame::Events<Vec<Event>>, text: &str) {

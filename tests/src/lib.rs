@@ -2,6 +2,7 @@
 //! cut and stall, and plain clients that know only PROTOCOL.md.
 //!
 //! - [`server::Server`][]: the process;
+//! - [`document::Document`][]: a document whose commands are run;
 //! - [`proxy::Proxy`][]: the network between;
 //! - [`api::Api`][]: HTTP;
 //! - [`socket::Socket`][]: one WebSocket connection, frame by frame;
@@ -13,6 +14,7 @@
 #![deny(missing_docs)]
 
 pub mod api;
+pub mod document;
 pub mod follower;
 pub mod make;
 pub mod proxy;

@@ -147,6 +147,23 @@ impl Socket {
         .await
     }
 
+    /// What still comes, to the end, and the end's close code. Beats are passed over.
+    ///
+    /// # Panics
+    /// When the end does not come in time.
+    pub async fn rest(&mut self) -> (Vec<Value>, Option<u16>) {
+        within("the connection's end", async {
+            let mut frames = Vec::new();
+            loop {
+                match self.next().await {
+                    Incoming::Frame(frame) => frames.push(frame),
+                    Incoming::Closed(code) => return (frames, code),
+                }
+            }
+        })
+        .await
+    }
+
     /// Sends a frame with a new `req` and waits for its answer, which may be an error.
     ///
     /// # Panics

@@ -71,6 +71,22 @@ impl Sse {
         read(std::str::from_utf8(&text).expect("a stream is UTF-8"))
     }
 
+    /// The blocks that still come, to the stream's end; comments are passed over.
+    ///
+    /// # Panics
+    /// When the end does not come in time.
+    pub async fn rest(&mut self) -> Vec<Block> {
+        within("the stream's end", async {
+            while let Some(chunk) = self.bytes.next().await {
+                self.buffer.extend(chunk);
+            }
+        })
+        .await;
+        let text = String::from_utf8(std::mem::take(&mut self.buffer)).expect("a stream is UTF-8");
+        let blocks = text.split_inclusive("\n\n").map(|block| read(&block[..block.len() - 1]));
+        blocks.filter(|block| block.data != Value::Null).collect()
+    }
+
     /// The next block of events; comments are passed over.
     ///
     /// # Panics

@@ -270,6 +270,7 @@ async fn bad_tokens_end_the_connection_with_what_to_do() {
     }
     let mut far = claims.clone();
     far["exp"] = json!(u64::MAX);
+    far["iat"] = json!(now);
     for good in [claims, far] {
         let mut socket = Socket::welcomed(&server.url(), &signed(&good)).await;
         socket.send(json!({ "op": "jump" })).await;

@@ -1,78 +1,47 @@
-//! The commands that README.md, PROTOCOL.md and docs/*.md tell people to type do what they say.
-//!
-//! How to write a block so that it is run:
-//!
-//! - ```` ```sh ```` is run by bash, all blocks of a document one after the other in one shell, in an
-//!   empty folder. Each command must succeed (`curl` fails when the answer's status is 400 or more).
-//! - ```` ```console ```` has commands behind `$ ` (they go on behind `> `), each followed by what it
-//!   prints. The commands are run with those of the `sh` blocks; what they print is compared by shape:
-//!   JSON by its members and their types (arrays by their first element), other text line by line,
-//!   where numbers, ids, times and paths may differ and `…` stands for anything.
-//! - ```` ```sh not-run: WHY ```` is not run. Few may be: what needs another machine, root, or minutes.
-//!
-//! `rethread` (also as `cargo run --release --`) is the binary under test. A server of the test's own
-//! is at `127.0.0.1:4242` (the port is replaced by a free one, as is every other port of
-//! `127.0.0.1:PORT`), unless the document starts one itself with `rethread serve … &`. Set are
-//! `RETHREAD_SECRET`, `HOST`, `AUTH` (a header with a token of ada's: subscribe, send, publish, serve),
-//! and `ADMIN` (the same with the scope admin, for all threads). What follows for ever (`curl -N`,
-//! `rethread tail`, without `&`) is stopped after a second or two, and that is no failure.
+//! The commands that README.md, PROTOCOL.md and docs/*.md tell people to type do what they say. How to
+//! write a block so that it is run stands at the head of `tests/src/document.rs`.
 
-use std::process::{Command, Output};
+use std::path::Path;
 
-use rethread_tests::{api::Api, server::Server};
+use rethread_tests::document::{Document, Ran};
 
-const README: &str = include_str!("../../README.md");
-const PROTOCOL: &str = include_str!("../../PROTOCOL.md");
+/// How many blocks of all documents together may be left out.
+const NOT_RUN_MAX: usize = 8;
 
-/// The shell blocks that speak HTTP, as one script; those that set the stage are replaced by the
-/// variables of the test.
-fn script(document: &str) -> String {
-    let blocks = document.split("```sh\n").skip(1).map(|rest| rest.split("```").next().unwrap());
-    let commands: String =
-        blocks.filter(|block| block.contains("curl") && !block.contains("HOST=")).collect();
-    // A stream of events has no end of its own.
-    commands.replace("curl -sN", "timeout 2 curl -sN --max-time 1")
+fn read(path: &str) -> Document {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path);
+    let text = std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{path}: {error}"));
+    Document::read(path, &text)
 }
 
-fn run(server: &Server, script: &str) -> Output {
-    // --fail-with-body: an answer that is an error is a failure, and still shown.
-    let script = format!("curl() {{ command curl --fail-with-body \"$@\"; }}\n{script}");
-    Command::new("bash")
-        .args(["-u", "-c", &script])
-        .env("HOST", server.url())
-        .env("AUTH", format!("Authorization: Bearer {}", server.token_of("ada")))
-        .output()
-        .expect("bash and curl are there")
+/// The documents in `docs`.
+fn others() -> Vec<String> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs");
+    let files = std::fs::read_dir(folder).expect("the folder docs");
+    let names = files.map(|file| file.expect("a file").file_name().into_string().expect("a name"));
+    let mut names: Vec<_> = names.filter(|name| name.ends_with(".md")).collect();
+    names.sort();
+    names.into_iter().map(|name| format!("docs/{name}")).collect()
 }
 
-async fn kinds(server: &Server, thread: &str) -> Vec<String> {
-    let log = Api::new(&server.url(), &server.token_of("ada")).log(thread).await;
-    log.iter().map(|event| event["type"].as_str().unwrap().to_owned()).collect()
+fn run(path: &str) -> Ran {
+    let ran = read(path).run();
+    assert!(ran.faults.is_empty(), "{}\n{}", ran.faults.join("\n"), ran.printed);
+    ran
 }
 
-#[tokio::test]
-async fn the_readme_publishes_a_run_and_reads_it_back() {
-    let server = Server::start();
-    let script = script(README);
-    assert_eq!(script.matches("curl").count(), 4, "{script}");
-    let output = run(&server, &format!("set -e\n{script}"));
-    let text = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{text}\n{output:?}");
-    assert!(text.contains(r#""text":"Hello.""#), "it is read back: {text}");
-    assert_eq!(
-        kinds(&server, "thread_hello").await,
-        ["agent_started", "message_delta", "agent_completed"]
-    );
+#[test]
+fn the_readme_publishes_a_run_and_reads_it_back() {
+    let ran = run("README.md");
+    assert!(ran.steps >= 2, "{ran:?}");
+    assert!(ran.printed.contains(r#""text":"Hello.""#), "it is read back: {}", ran.printed);
+    assert!(ran.printed.contains(r#""type":"agent_completed""#), "{}", ran.printed);
 }
 
-#[tokio::test]
-async fn the_protocols_commands_work_in_their_order() {
-    let server = Server::start();
-    let script = script(PROTOCOL);
-    assert!(script.matches("curl").count() >= 5, "{script}");
-    let output = run(&server, &script);
-    let text = String::from_utf8_lossy(&output.stdout);
-    assert!(!text.contains(r#""error""#), "{text}");
+#[test]
+fn the_protocols_commands_work_in_their_order() {
+    let ran = run("PROTOCOL.md");
+    assert!(ran.steps >= 6, "{ran:?}");
     for part in [
         r#""title":"Network drops""#,
         "_run_",
@@ -80,10 +49,26 @@ async fn the_protocols_commands_work_in_their_order() {
         r#""more":"#,
         "event: agent_started",
     ] {
-        assert!(text.contains(part), "no {part} in {text}");
+        assert!(ran.printed.contains(part), "no {part} in {}", ran.printed);
     }
-    assert_eq!(
-        kinds(&server, "thread_13679e4dcc38403a").await,
-        ["agent_started", "message_delta", "agent_completed"]
-    );
+}
+
+#[test]
+fn the_commands_of_every_other_document_work() {
+    let ran: Vec<_> = others().into_iter().map(|path| (read(&path).run(), path)).collect();
+    let faults: Vec<_> = ran.iter().flat_map(|(ran, _)| &ran.faults).cloned().collect();
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[test]
+fn few_blocks_are_not_run_and_each_says_why() {
+    let mut left_out = Vec::new();
+    for path in others().into_iter().chain(["README.md".into(), "PROTOCOL.md".into()]) {
+        let document = read(&path);
+        for (line, why) in document.not_run() {
+            assert!(why.len() > 5, "{path}:{line}: say why it is not run");
+            left_out.push(format!("{path}:{line}: {why}"));
+        }
+    }
+    assert!(left_out.len() <= NOT_RUN_MAX, "{}", left_out.join("\n"));
 }

@@ -115,7 +115,7 @@ async fn a_log_that_was_put_back_from_a_backup_is_noticed() {
     copy(backup.path(), &server.data());
     let output = Command::new(binary()).arg("restored").arg("--data").arg(server.data()).output();
     let said = String::from_utf8(output.unwrap().stdout).unwrap();
-    assert_eq!(said, "1 thread(s) begin a new epoch\n");
+    assert_eq!(said, "1 thread with a new epoch\n");
     server.restart();
     // Another history, that is longer than the one which was seen.
     api.publish(&make::whole_run(&api.run(&thread).await, 30)).await;

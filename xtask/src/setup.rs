@@ -7,7 +7,10 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use crate::process::{command, output, run};
+use crate::{
+    process::{command, output, run},
+    repo,
+};
 
 const NODE_MAJOR_MIN: u32 = 20;
 const WASM_TARGET: &str = "wasm32-unknown-unknown";
@@ -40,6 +43,48 @@ pub(crate) fn chromium() -> Result<PathBuf> {
     println!("Chromium is missing; installing it");
     apt_install("chromium chromium-driver")?;
     find_chromium().context("apt-get has installed chromium, but there is no /usr/bin/chromium")
+}
+
+/// Prometheus' checker of metrics and rules: the one named by `PROMTOOL`, else the system's, else one
+/// out of Debian's package, where that can be had. Nothing is installed and no service started: the
+/// program is taken out of the package. `None`, said loudly, where there is no Debian, or nobody to ask
+/// it: then what it checks is not checked.
+pub(crate) fn promtool() -> Result<Option<PathBuf>> {
+    if let Some(path) = env::var_os("PROMTOOL") {
+        let path = PathBuf::from(path);
+        if !path.is_file() {
+            bail!("PROMTOOL names {}, which does not exist", path.display());
+        }
+        return Ok(Some(path));
+    }
+    let kept = repo::target().join("tools/promtool");
+    if let Some(path) = find("promtool").or_else(|| kept.is_file().then_some(kept.clone())) {
+        return Ok(Some(path));
+    }
+    if !may_install() || find("dpkg-deb").is_none() {
+        println!(
+            "!! promtool is missing: metrics and alert rules are NOT checked by it. Install it \
+             (Debian: `sudo apt-get install prometheus`), or set PROMTOOL to its path"
+        );
+        return Ok(None);
+    }
+    println!("promtool is missing; taking it out of Debian's package prometheus");
+    let folder = repo::target().join("tools/prometheus");
+    std::fs::create_dir_all(&folder)?;
+    let mut download = command("apt-get", ["download", "-qq", "prometheus"]);
+    if run(download.current_dir(&folder)).is_err() {
+        run(&mut command("apt-get", ["update", "-qq"]))?;
+        run(&mut download)?;
+    }
+    let package = std::fs::read_dir(&folder)?
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .find(|path| path.extension().is_some_and(|extension| extension == "deb"))
+        .context("apt-get has downloaded prometheus, but there is no package")?;
+    run(command("dpkg-deb", ["--extract"]).arg(&package).arg(&folder))?;
+    std::fs::copy(folder.join("usr/bin/promtool"), &kept)
+        .context("Debian's package prometheus has no usr/bin/promtool")?;
+    std::fs::remove_dir_all(&folder)?;
+    Ok(Some(kept))
 }
 
 /// A virtual environment of Python's in `folder`, made anew; what Python lacks for it is installed where

@@ -20,8 +20,11 @@ pub(crate) fn run() -> bool {
     steps.run("lints", &["page"], || cargo("clippy --workspace --all-targets -- -D warnings"));
     steps.run("build", &["page"], || cargo("build --workspace --exclude xtask --all-targets"));
     steps.run("Rust tests", &["build"], || {
-        let tests = "test --workspace --exclude xtask --no-fail-fast";
-        process::run(process::cargo(tests).env("RETHREAD_BIN", repo::binary("rethread")))
+        let mut tests = process::cargo("test --workspace --exclude xtask --no-fail-fast");
+        if let Some(promtool) = setup::promtool()? {
+            tests.env("PROMTOOL", promtool);
+        }
+        process::run(tests.env("RETHREAD_BIN", repo::binary("rethread")))
     });
     steps.run("schemathesis", &["build"], schemathesis::run);
     steps.run("chore tests", &[], || cargo("test --package xtask"));

@@ -35,8 +35,9 @@ type Fetching = Pin<Box<dyn Future<Output = Fetched> + Send>>;
 pub enum Token {
     /// The same one always. When it is refused, the client closes.
     Fixed(String),
-    /// A function that is asked on every dial. With [`TokenWish::New`] the token it gave before was
-    /// refused. When it fails, the dial has failed and is tried again later.
+    /// A function that is asked on every dial, and when the server says that the token ends soon. With
+    /// [`TokenWish::New`] the token it gave before was refused, or ends soon. When it fails, the dial
+    /// has failed and is tried again later.
     Provider(Arc<dyn Fn(TokenWish) -> Fetching + Send + Sync>),
 }
 

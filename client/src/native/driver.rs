@@ -36,6 +36,8 @@ pub(super) struct Driver {
     inlets: HashMap<ThreadId, (Inlet, Option<SubscribeAnswer>)>,
     work: HashMap<String, mpsc::Sender<Work>>,
     closing: Vec<oneshot::Sender<()>>,
+    /// A new token is being fetched, for a connection that is open.
+    renewing: Option<JoinHandle<Option<String>>>,
 }
 
 /// The socket, or the way to it.
@@ -63,6 +65,7 @@ enum Input {
     Link(LinkInput),
     Timeout,
     Room,
+    Renewed(Option<String>),
 }
 
 enum LinkInput {
@@ -90,6 +93,7 @@ impl Driver {
             inlets: HashMap::new(),
             work: HashMap::new(),
             closing: Vec::new(),
+            renewing: None,
         }
     }
 
@@ -116,6 +120,7 @@ impl Driver {
             input = self.link.next() => Input::Link(input),
             () = sleep_until(timeout) => Input::Timeout,
             () = self.common.room.notified() => Input::Room,
+            token = fetched(&mut self.renewing) => Input::Renewed(token),
         }
     }
 
@@ -126,6 +131,12 @@ impl Driver {
             // Nobody is left to work for.
             Input::Request(None) => self.session.close(),
             Input::Timeout => self.session.handle_timeout(now),
+            Input::Renewed(token) => {
+                self.renewing = None;
+                if let Some(token) = token {
+                    self.session.renew(token, now);
+                }
+            }
             Input::Room => {
                 for (thread, (inlet, _)) in &mut self.inlets {
                     if inlet.has_room_again() {
@@ -254,6 +265,18 @@ impl Driver {
         }
     }
 
+    /// The token ends soon: fetches another, where there may be one. Should that fail, the way back
+    /// after the end fetches it.
+    fn renew(&mut self) {
+        if let (Token::Provider(fetch), None) = (&self.token, &self.renewing) {
+            let fetching = fetch(TokenWish::New);
+            self.renewing = Some(tokio::spawn(async move {
+                let fetched = fetching.await;
+                fetched.map_err(|error| tracing::warn!(%error, "no token could be fetched")).ok()
+            }));
+        }
+    }
+
     /// The session is over: nobody waits any more.
     fn finish(mut self) {
         let closed = self.closed();
@@ -297,9 +320,19 @@ impl Link {
 
 impl Drop for Driver {
     fn drop(&mut self) {
+        if let Some(renewing) = &self.renewing {
+            renewing.abort();
+        }
         if let Link::Dialing(_, dialing) = &self.link {
             dialing.abort();
         }
+    }
+}
+
+async fn fetched(renewing: &mut Option<JoinHandle<Option<String>>>) -> Option<String> {
+    match renewing {
+        Some(renewing) => renewing.await.unwrap_or(None),
+        None => std::future::pending().await,
     }
 }
 

@@ -53,6 +53,7 @@ pub(super) fn read(text: &str) -> Read {
         "work" => whole(text, ServerFrame::Work),
         "reset" => whole(text, ServerFrame::Reset),
         "error" => whole(text, ServerFrame::Error),
+        "token_expiring" => whole(text, ServerFrame::TokenExpiring),
         "goodbye" => whole(text, ServerFrame::Goodbye),
         "beat" => Read::Frame(ServerFrame::Beat),
         _ => Read::Unknown,

@@ -55,6 +55,15 @@ impl<B: Batch, E: Clone> Session<B, E> {
         }
     }
 
+    /// Brings a new token of the same user on the open connection, before the old one ends. Without an
+    /// open connection it does nothing: a dial fetches its own.
+    pub fn renew(&mut self, token: String, now: u64) {
+        if matches!(self.state, State::Online(_)) {
+            let hello = Hello { token, client: self.client.clone() };
+            self.transmit(ClientFrame::Hello(hello), now);
+        }
+    }
+
     /// Time has passed. May be called at any time.
     pub fn handle_timeout(&mut self, now: u64) {
         while let Some(timer) = self.timers.pop_due(now) {

@@ -125,6 +125,10 @@ pub enum Notice<B> {
         /// Why.
         failure: Failure,
     },
+    /// The token of this connection ends soon. A new one is brought with
+    /// [`super::Session::renew`]; without one, the server closes the connection when it ends, and a new
+    /// token is asked for on the way back.
+    TokenExpiring,
     /// Work for an agent that this session serves. Each run once.
     Work(Work),
     /// A run that this session's agents work on was cancelled.

@@ -70,6 +70,7 @@ impl<B: Batch, E: Clone> Session<B, E> {
                 }
             }
             ServerFrame::Work(work) => self.handle_work(work),
+            ServerFrame::TokenExpiring(_) => self.notices.push_back(Notice::TokenExpiring),
             ServerFrame::Beat => {}
         }
         self.send_due(now);
@@ -140,7 +141,10 @@ impl<B: Batch, E: Clone> Session<B, E> {
 
     fn handle_error(&mut self, frame: WireErrorFrame, now: u64) {
         let WireErrorFrame { req, thread, error } = frame;
-        if matches!(error.code, ErrorCode::Unauthorized | ErrorCode::TokenExpired) {
+        if matches!(
+            error.code,
+            ErrorCode::Unauthorized | ErrorCode::TokenExpired | ErrorCode::TokenRevoked
+        ) {
             self.renew_token(Some(error), Some(NORMAL_CLOSE), now);
         } else if let Some(req) = req {
             match self.outbox.refuse(req, &error) {

@@ -115,6 +115,6 @@ pub enum Closed {
 pub enum TokenWish {
     /// Any that may still be good: the one from before will do.
     Current,
-    /// The one from before was refused. A new one, or [`super::Session::handle_no_token`].
+    /// The one from before was refused, or ends soon. A new one, or [`super::Session::handle_no_token`].
     New,
 }

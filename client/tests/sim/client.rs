@@ -312,7 +312,10 @@ impl Client {
                         "caught up with {replayed} events at {at:?}, was behind {behind:?}"
                     );
                 }
-                Notice::Status(_) | Notice::RunCancelled { .. } | Notice::Refused(_) => {}
+                Notice::Status(_)
+                | Notice::RunCancelled { .. }
+                | Notice::TokenExpiring
+                | Notice::Refused(_) => {}
             }
         }
         Ok(())

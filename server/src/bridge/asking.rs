@@ -13,8 +13,9 @@ use tokio::sync::mpsc;
 
 use super::{
     Bridge,
-    desk::{self, ConnectionId, Deadline, Granted, Mark, Note, Waiting},
-    runs::{Origin, replay},
+    desk::{self, ConnectionId, Deadline, Mark, Note, Waiting},
+    replay::replay,
+    runs::Origin,
 };
 use crate::{
     auth::{Grant, Scope},
@@ -31,11 +32,21 @@ impl Bridge {
     pub async fn mint_run(&self, thread: &ThreadId, grant: &Grant) -> Result<RunId, WireError> {
         grant.require(Scope::Publish)?;
         self.thread(thread, grant)?;
-        let run = RunId::generate(thread, now::unix_ms(), now::random());
+        let run = self.new_run(thread)?;
         let runs = self.runs.of(thread);
         let remembered = runs.lock().await.register(&*self.log, thread, &run, Origin::Published)?;
         remembered.await?;
         Ok(run)
+    }
+
+    /// An id that no run has. The clock may have been set back to a time in which ids were made.
+    fn new_run(&self, thread: &ThreadId) -> Result<RunId, WireError> {
+        loop {
+            let run = RunId::generate(thread, self.clock.unix_ms(), now::random());
+            if self.log.recall(&run)?.is_none() {
+                return Ok(run);
+            }
+        }
     }
 
     /// Takes a person's message: stores it as `user_message` and hands it to an agent, at once or
@@ -56,7 +67,7 @@ impl Bridge {
         check_message(&ask)?;
         self.desk.require_room()?;
         let id = ask.message_id;
-        let run = RunId::generate(&ask.thread, now::unix_ms(), now::random());
+        let run = self.new_run(&ask.thread)?;
         let message_id = id.to_string();
         let event = NewEvent {
             id,
@@ -70,7 +81,7 @@ impl Bridge {
             }),
         };
         let by = grant.user().to_string();
-        let queued = self.queue_own(&ask.thread, &run, &event, ask.agent.clone()).await?;
+        let queued = self.queue_own(&ask.thread, &run, &event, ask.agent.clone(), |_| true).await?;
         let bridge = self.clone();
         Ok(async move {
             let req = ask.req;
@@ -139,8 +150,7 @@ impl Bridge {
                 format!("a reason has at most {NAME_BYTES_MAX} bytes"),
             ));
         }
-        let thread = self.registered_thread_of(run, grant)?;
-        let Some(record) = self.log.recall(run)? else { return Err(WireError::run_not_found(run)) };
+        let (thread, record) = self.registered(run, grant)?;
         let end = self.end(
             &thread.thread,
             run,
@@ -175,13 +185,18 @@ impl Bridge {
     }
 
     /// A connection that may publish or serve is there.
-    pub fn connected(&self, connection: ConnectionId, notes: mpsc::Sender<Note>, grant: &Grant) {
-        self.desk.open(connection, notes, granted(grant));
+    pub fn connected(
+        &self,
+        connection: ConnectionId,
+        notes: mpsc::Sender<Note>,
+        grant: &Arc<Grant>,
+    ) {
+        self.desk.open(connection, notes, grant.clone());
     }
 
     /// A connection brought another token.
-    pub fn regranted(&self, connection: ConnectionId, grant: &Grant) {
-        self.desk.regrant(connection, granted(grant), grant.require(Scope::Serve).is_ok());
+    pub fn regranted(&self, connection: ConnectionId, grant: &Arc<Grant>) {
+        self.desk.regrant(connection, grant.clone(), grant.require(Scope::Serve).is_ok());
     }
 
     /// A connection offers to take work, and says which runs it still works on.
@@ -203,8 +218,7 @@ impl Bridge {
             ));
         }
         for run in runs {
-            let Ok(thread) = self.registered_thread_of(run, grant) else { continue };
-            let Some(record) = self.log.recall(run)? else { continue };
+            let Ok((thread, record)) = self.registered(run, grant) else { continue };
             let held = self.runs.of(&thread.thread);
             let mut held = held.lock().await;
             match &held.known(&*self.log, &thread.thread, run).await?.state {
@@ -322,12 +336,4 @@ fn check_message(ask: &rethread_shared::frame::Send) -> Result<(), WireError> {
         ));
     }
     Ok(())
-}
-
-fn granted(grant: &Grant) -> Granted {
-    Granted {
-        user: grant.user().clone(),
-        all: grant.is_for_all_threads(),
-        listed: grant.listed().cloned().collect(),
-    }
 }

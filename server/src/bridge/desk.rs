@@ -1,7 +1,10 @@
 //! The desk: which connection works on what. Hands waiting work to agents, and knows when a run's
 //! agent is gone. Pure bookkeeping under one lock; [`super::asking`] does what it says.
 
-use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::{
+    collections::{BTreeSet, HashMap, HashSet, VecDeque},
+    sync::Arc,
+};
 
 use parking_lot::Mutex;
 use rethread_shared::{
@@ -9,7 +12,10 @@ use rethread_shared::{
     frame::{Cancelled, Work},
     limits::{NAME_BYTES_MAX, SERVED_AGENTS_MAX, WORK_WAITING_MAX},
 };
+use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
+
+use crate::auth::Grant;
 
 /// Names a connection within this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -32,7 +38,7 @@ pub struct Waiting {
     /// The work; its `agent` is filled in when it is handed over.
     pub work: Work,
     /// Who may see the thread: connections whose user may. Checked when it is handed over.
-    pub owner: std::sync::Arc<str>,
+    pub owner: Arc<str>,
     /// Who had it last and did not start. Anybody else is asked before.
     pub tried: Option<ConnectionId>,
     /// Since when it waits.
@@ -55,24 +61,29 @@ struct Agent {
     names: Vec<String>,
     notes: mpsc::Sender<Note>,
     runs: HashSet<RunId>,
-    may: Granted,
+    /// Which threads' work it may be given.
+    may: Arc<Grant>,
 }
 
-/// What of a grant the desk must know: which threads' work a connection may be given.
-#[derive(Clone, Debug)]
-pub struct Granted {
-    /// The connection's user.
-    pub user: std::sync::Arc<str>,
-    /// True when it may have any thread's work.
-    pub all: bool,
-    /// Threads listed by name.
-    pub listed: HashSet<rethread_shared::ThreadId>,
-}
-
-impl Granted {
-    fn covers(&self, waiting: &Waiting) -> bool {
-        self.all || *waiting.owner == *self.user || self.listed.contains(&waiting.work.thread)
-    }
+/// Where a run stands with its agent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case", tag = "is")]
+#[schema(as = AgentStanding)]
+pub enum Standing {
+    /// No agent has taken it.
+    Waiting,
+    /// It was handed to a connection, which has not started.
+    Offered {
+        /// The connection.
+        connection: u64,
+    },
+    /// A connection works on it.
+    With {
+        /// The connection.
+        connection: u64,
+    },
+    /// Its agent's connection is gone; it is waited for.
+    Away,
 }
 
 /// How much of what lies on the desk.
@@ -130,13 +141,13 @@ pub enum Mark {
 
 impl Desk {
     /// A connection that publishes or serves; its notes go to `notes`.
-    pub fn open(&self, connection: ConnectionId, notes: mpsc::Sender<Note>, may: Granted) {
+    pub fn open(&self, connection: ConnectionId, notes: mpsc::Sender<Note>, may: Arc<Grant>) {
         let agent = Agent { names: Vec::new(), notes, runs: HashSet::new(), may };
         self.books.lock().agents.insert(connection, agent);
     }
 
     /// The connection brought another token. One that does not let it serve ends its offers.
-    pub fn regrant(&self, connection: ConnectionId, may: Granted, may_serve: bool) {
+    pub fn regrant(&self, connection: ConnectionId, may: Arc<Grant>, may_serve: bool) {
         let mut books = self.books.lock();
         if let Some(agent) = books.agents.get_mut(&connection) {
             agent.may = may;
@@ -150,6 +161,20 @@ impl Desk {
     /// Whether a run is with anybody, or waits for somebody.
     pub fn knows(&self, run: &RunId) -> bool {
         self.books.lock().knows(run)
+    }
+
+    /// Where a run stands with its agent; none where it has none over a connection.
+    pub fn standing(&self, run: &RunId) -> Option<Standing> {
+        let books = self.books.lock();
+        Some(match books.places.get(run) {
+            Some(Place::Offered { to, .. }) => Standing::Offered { connection: to.0 },
+            Some(Place::With { connection }) => Standing::With { connection: connection.0 },
+            Some(Place::Gone { .. }) => Standing::Away,
+            None if books.waiting.iter().any(|waiting| waiting.work.run == *run) => {
+                Standing::Waiting
+            }
+            None => return None,
+        })
     }
 
     /// How much there is of what.
@@ -398,7 +423,9 @@ impl Books {
         self.serving
             .iter()
             .filter_map(|id| self.agents.get_key_value(id))
-            .filter(|(_, agent)| agent.may.covers(waiting) && agent.notes.capacity() > 0)
+            .filter(|(_, agent)| {
+                agent.may.covers(&waiting.owner, &waiting.work.thread) && agent.notes.capacity() > 0
+            })
             .filter_map(|(id, agent)| {
                 let name = match &waiting.agent {
                     Some(wanted) => agent.names.iter().find(|name| *name == wanted),

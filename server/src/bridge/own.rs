@@ -13,7 +13,7 @@ use tokio::sync::Mutex;
 
 use super::{
     Bridge,
-    runs::{Origin, ThreadRuns, settle},
+    runs::{Known, Origin, ThreadRuns, settle},
 };
 use crate::{
     log::{Appended, LogError, NewRecord, PageLimit, RunRecord},
@@ -32,13 +32,15 @@ pub(super) enum Own {
 }
 
 impl Bridge {
-    /// Queues an event of the server's own; registers its run when the event opens it.
+    /// Queues an event of the server's own, if its run is `still` as it must be for that; registers the
+    /// run when the event opens it.
     pub(super) async fn queue_own(
         &self,
         thread: &ThreadId,
         run: &RunId,
         event: &NewEvent<'_>,
         agent: Option<String>,
+        still: impl Fn(&Known) -> bool + Send,
     ) -> Result<Own, WireError> {
         let (id, kind, log) = (event.id, event.payload.kind(), &*self.log);
         let runs = self.runs.of(thread);
@@ -53,7 +55,11 @@ impl Bridge {
         if kind == EventKind::UserMessage {
             drop(held.register(log, thread, run, Origin::Asked { agent })?);
         }
-        if let Err(error) = held.known(log, thread, run).await?.apply(log, &kind, None, false) {
+        let known = held.known(log, thread, run).await?;
+        if !still(known) {
+            return Err(WireError::new(ErrorCode::RunOrder, format!("run {run} has moved on")));
+        }
+        if let Err(error) = known.apply(log, &kind, None, false) {
             // Whoever looks for the end that is in the way finds it in the log.
             settle(log, thread).await?;
             return Err(error);
@@ -61,7 +67,7 @@ impl Bridge {
         held.queued.insert(id);
         let appended = log.append_in(held.term(), thread, vec![body_of(event)]);
         if kind.is_end() {
-            held.ended(log, run);
+            held.ended(log, thread, run).await?;
         }
         drop(held);
         Ok(Own::Queued { runs, appended })
@@ -97,11 +103,22 @@ impl Bridge {
         run: &RunId,
         payload: Payload<'_>,
     ) -> Result<u64, WireError> {
+        self.end_if(thread, run, payload, |_| true).await
+    }
+
+    /// The same, if the run is `still` as it must be for that when its turn comes.
+    pub(super) async fn end_if(
+        self: &Arc<Self>,
+        thread: &ThreadId,
+        run: &RunId,
+        payload: Payload<'_>,
+        still: impl Fn(&Known) -> bool + Send,
+    ) -> Result<u64, WireError> {
         let now = now::unix_ms();
         let id = EventId::generate(now, now::random());
         let kind = payload.kind();
         let event = NewEvent { id, run: run.clone(), at: Some(now), payload };
-        let own = self.queue_own(thread, run, &event, None).await?;
+        let own = self.queue_own(thread, run, &event, None, still).await?;
         let seq = self.settle_own(id, own).await?.seq;
         self.ended(run, &kind, seq);
         Ok(seq)

@@ -213,7 +213,10 @@ impl Bridge {
         let records = accepted.iter().map(|event| event.record.clone()).collect();
         let appended = self.log.append_in(held.term(), &thread, records);
         for run in ended {
-            held.ended(&*self.log, &run);
+            // It was admitted a moment ago, so it is in memory.
+            if let Err(error) = held.ended(&*self.log, &thread, &run).await {
+                tracing::error!(%run, %error, "its end is not remembered; the log tells");
+            }
         }
         drop(held);
         Some(Queued { thread, runs, events: accepted, appended })

@@ -1,58 +1,82 @@
 //! What was going on when the server stopped, or when its log failed and was opened again.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
-use rethread_shared::{WireError, limits::REGISTRY_TTL, order::RunState};
+use rethread_shared::{ThreadId, WireError, limits::SWEEP_STEP_RUNS, order::RunState};
 
-use super::{Bridge, runs::replay};
-use crate::{log::RunRecord, now};
+use super::{Bridge, replay::replay_all, runs::settle};
+use crate::log::RunRecord;
 
 impl Bridge {
-    /// Takes up what was going on when the server stopped: work that waits, agents that are away. Also
-    /// when the log was opened again after a failure, for then something may be stored that nobody was
-    /// told of; what the desk knows stays as it is.
+    /// Takes up what was going on when the server stopped: work that waits, agents that are away. Each
+    /// thread is read once, from where the oldest of its runs that go on began.
+    ///
+    /// Also when the log was opened again after a failure, for then something may be stored that nobody
+    /// was told of; what the desk knows, and runs that are in memory, stay as they are.
     ///
     /// # Errors
     /// `log_unavailable`.
     pub async fn recover(self: &Arc<Self>) -> Result<(), WireError> {
-        let ttl = REGISTRY_TTL.as_millis() as u64;
+        self.runs.registered().set(self.log.count_runs().await?);
+        let mut threads: BTreeMap<ThreadId, Vec<RunRecord>> = BTreeMap::new();
+        let mut after = None;
+        loop {
+            let page = self.log.live_runs(after.as_ref(), SWEEP_STEP_RUNS).await?;
+            let Some(last) = page.last() else { break };
+            after = Some(last.run.clone());
+            for record in page {
+                threads.entry(record.thread.clone()).or_default().push(record);
+            }
+        }
         let (mut waiting, mut away) = (0, 0);
-        for record in self.log.live_runs().await? {
-            let (state, steps) = replay(&*self.log, &record).await?;
-            match state {
-                RunState::Asked if record.asked => {
-                    let seq = steps.last().map_or(0, |step| step.seq);
-                    let Some(thread) = self.log.thread(&record.thread)? else { continue };
-                    let message = match self.message_at(&record, seq).await {
-                        Ok(message) => message,
-                        Err(error) => {
-                            // One message that cannot be read must not keep all others waiting.
-                            tracing::error!(run = %record.run, seq, %error, "not handed out");
-                            continue;
-                        }
-                    };
-                    self.ask(&thread, record.agent.clone(), record.run.clone(), message);
-                    waiting += 1;
+        for (thread, records) in threads {
+            let held = self.runs.of(&thread);
+            let mut held = held.lock().await;
+            held.refresh(&*self.log);
+            settle(&*self.log, &thread).await?;
+            let replayed = replay_all(&*self.log, &thread, &records).await?;
+            for (record, (state, steps)) in records.into_iter().zip(replayed) {
+                match state {
+                    RunState::Ended { .. } => {
+                        self.desk.over(&record.run);
+                        drop(self.log.remember(RunRecord { live: false, ..record }));
+                        continue;
+                    }
+                    _ if self.desk.knows(&record.run) => {}
+                    RunState::Asked if record.asked => {
+                        let seq = steps.last().map_or(0, |step| step.seq);
+                        waiting += usize::from(self.wait_again(&record, seq).await?);
+                    }
+                    RunState::Asked | RunState::Running { .. } if record.connected => {
+                        self.watch([self.desk.missing(&record.run)]);
+                        away += 1;
+                    }
+                    RunState::New | RunState::Asked | RunState::Running { .. } => {}
                 }
-                _ if self.desk.knows(&record.run) && !state.is_ended() => {}
-                RunState::Asked | RunState::Running { .. } if record.connected => {
-                    self.watch([self.desk.missing(&record.run)]);
-                    away += 1;
+                if held.in_memory(&record.run).is_none() {
+                    held.take_up(state, record);
                 }
-                RunState::Ended { .. } => {
-                    self.desk.over(&record.run);
-                    drop(self.log.remember(RunRecord { live: false, ..record }));
-                }
-                RunState::New if now::unix_ms() > record.created_at + ttl => {
-                    // Minted, and never used.
-                    drop(self.log.remember(RunRecord { live: false, ..record }));
-                }
-                RunState::New | RunState::Asked | RunState::Running { .. } => {}
             }
         }
         if waiting + away > 0 {
             tracing::info!(waiting, away, "took up the runs of before");
         }
         Ok(())
+    }
+
+    /// Puts a message that no agent has taken on the desk again. False when it cannot be read: one must
+    /// not keep all others waiting.
+    async fn wait_again(self: &Arc<Self>, record: &RunRecord, seq: u64) -> Result<bool, WireError> {
+        let Some(thread) = self.log.thread(&record.thread)? else { return Ok(false) };
+        match self.message_at(record, seq).await {
+            Ok(message) => {
+                self.ask(&thread, record.agent.clone(), record.run.clone(), message);
+                Ok(true)
+            }
+            Err(error) => {
+                tracing::error!(run = %record.run, seq, %error, "not handed out");
+                Ok(false)
+            }
+        }
     }
 }

@@ -86,7 +86,6 @@ impl Resolver {
     }
 
     /// The registry has forgotten these runs, durably: what it said of them counts no longer.
-    #[expect(dead_code)]
     pub(super) fn forget<'a>(&self, runs: impl IntoIterator<Item = &'a RunId>) {
         self.remembered.forget(runs);
     }

@@ -10,7 +10,10 @@ use super::{
     Bridge,
     resolve::{Trail, step::StepName},
 };
-use crate::{auth::Grant, log::ThreadInfo};
+use crate::{
+    auth::Grant,
+    log::{RunRecord, ThreadInfo},
+};
 
 impl Bridge {
     /// The thread of a run that was resolved before; none when there is anything to be looked into.
@@ -42,24 +45,33 @@ impl Bridge {
         };
         let resolved = self.resolver.resolve(run, may_use).await?;
         if resolved.step == StepName::Orchestrator {
+            // Nobody else gives a run its thread meanwhile.
+            let _assigning = self.assigning.lock().await;
+            if self.log.recall(run)?.is_some_and(|known| known.thread != resolved.thread) {
+                return Box::pin(self.thread_of(run, grant)).await;
+            }
             let runs = self.runs.of(&resolved.thread);
             runs.lock().await.remember(&*self.log, &resolved.thread, run).await?;
         }
         Ok(resolved.thread)
     }
 
-    /// The thread of a run that has events, or is to have some: only the registry is asked, for what it
-    /// does not know has neither.
-    pub(super) fn registered_thread_of(
+    /// A run that has events, or is to have some, with its thread: only the registry is asked, for what
+    /// it does not know has neither.
+    pub(super) fn registered(
         &self,
         run: &RunId,
         grant: &Grant,
-    ) -> Result<ThreadInfo, WireError> {
-        let record = self.log.recall(run)?.ok_or_else(|| WireError::run_not_found(run))?;
+    ) -> Result<(ThreadInfo, RunRecord), WireError> {
+        let not_found = || WireError::run_not_found(run);
+        let mut record = self.log.recall(run)?.ok_or_else(not_found)?;
         let is_named = run.embedded_thread().is_none_or(|named| *named == record.thread);
+        if let Some(first) = &record.first {
+            record = self.log.recall(first)?.ok_or_else(not_found)?;
+        }
         match self.log.thread(&record.thread)? {
-            Some(info) if is_named && grant.grants(&info) => Ok(info),
-            _ => Err(WireError::run_not_found(run)),
+            Some(info) if is_named && grant.grants(&info) => Ok((info, record)),
+            _ => Err(not_found()),
         }
     }
 

@@ -2,37 +2,61 @@
 //! not in memory: after a restart, or because it was forgotten to make room.
 //!
 //! What makes that cheap: a run is remembered in the registry, with its thread's head at that
-//! moment, *before* its first event is appended. So a run that the registry does not know has no
-//! events, and for one that it knows the log is read from there only.
+//! moment, *before* its first event is appended. So for a run that the registry knows the log is read
+//! from there only; and one that it does not know has no events, unless the registry has forgotten it.
+//! Of what it has forgotten it keeps two numbers a thread ([`Past`]), which tell for nearly every new
+//! run that it is none of those. For the others the log is read as far as those go: a run that has
+//! ended stays ended, however long ago that was.
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use parking_lot::Mutex;
 use rethread_shared::{
-    EventId, EventKind, RunId, ThreadId, WireError,
-    event::{Envelope, Payload},
-    limits::{PAGE_BYTES_MAX, PAGE_EVENTS_MAX, RUN_STATES_MAX, RUNS_ENDED_KEPT_MAX},
+    ErrorCode, EventId, EventKind, RunId, ThreadId, WireError,
+    id::RunForm,
+    limits::{RUN_STATES_MAX, RUNS_ENDED_KEPT_MAX},
     order::RunState,
 };
+use tokio::sync::Notify;
 
+use super::replay::{find_end, replay};
 use crate::{
-    log::{Log, LogError, PageLimit, Record, RunRecord},
+    log::{Log, LogError, Past, RunRecord},
     metrics::meters::{self, Counted},
-    now,
+    now::Clock,
 };
 
 /// The runs of all threads in use.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Runs {
     threads: Mutex<HashMap<ThreadId, Arc<tokio::sync::Mutex<ThreadRuns>>>>,
+    registered: Arc<Registered>,
+}
+
+/// What is the same for the runs of all threads.
+#[derive(Debug)]
+pub(super) struct Registered {
+    clock: Clock,
+    /// That a run is active is written at most so often, milliseconds.
+    refresh: u64,
+    /// Runs in the registry.
+    count: AtomicU64,
+    /// From so many on, a sweep is asked for.
+    crowded: u64,
+    /// More than this are never remembered.
+    most: u64,
+    sweep: Notify,
 }
 
 /// The runs of one thread. Whoever holds it decides what comes next in the thread: an append is
 /// queued under this lock, so that the order of checks is the order of the log.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct ThreadRuns {
     known: HashMap<RunId, Known>,
     /// Events that change a run's state and are queued but not yet durable.
@@ -41,9 +65,18 @@ pub(super) struct ThreadRuns {
     unsettled: bool,
     /// The log's term in which the runs were read.
     term: u64,
+    registered: Arc<Registered>,
 }
 
 impl Runs {
+    /// `crowded` and `most` are numbers of runs: from the one on a sweep is asked for, from the other on
+    /// new runs are refused.
+    pub(super) fn new(clock: Clock, refresh: u64, crowded: u64, most: u64) -> Self {
+        let (count, sweep) = (AtomicU64::new(0), Notify::new());
+        let registered = Registered { clock, refresh, count, crowded, most, sweep };
+        Self { threads: Mutex::default(), registered: Arc::new(registered) }
+    }
+
     pub(super) fn of(&self, thread: &ThreadId) -> Arc<tokio::sync::Mutex<ThreadRuns>> {
         let mut threads = self.threads.lock();
         if let Some(runs) = threads.get(thread) {
@@ -52,7 +85,59 @@ impl Runs {
         if threads.len() >= RUN_STATES_MAX {
             threads.retain(|_, runs| Arc::strong_count(runs) > 1);
         }
-        threads.entry(thread.clone()).or_default().clone()
+        let new = ThreadRuns {
+            known: HashMap::new(),
+            queued: HashSet::new(),
+            unsettled: false,
+            term: 0,
+            registered: self.registered.clone(),
+        };
+        threads.entry(thread.clone()).or_insert_with(|| Arc::new(new.into())).clone()
+    }
+
+    pub(super) fn registered(&self) -> &Registered {
+        &self.registered
+    }
+}
+
+impl Registered {
+    /// Runs in the registry.
+    pub(super) fn count(&self) -> u64 {
+        self.count.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set(&self, count: u64) {
+        self.count.store(count, Ordering::Relaxed);
+    }
+
+    pub(super) fn add(&self, runs: u64) {
+        if self.count.fetch_add(runs, Ordering::Relaxed) + runs > self.crowded {
+            self.sweep.notify_one();
+        }
+    }
+
+    /// Waits until there are more than there should be.
+    pub(super) async fn is_crowded(&self) {
+        self.sweep.notified().await;
+    }
+
+    pub(super) fn remove(&self, runs: u64) {
+        self.count.fetch_sub(runs, Ordering::Relaxed);
+    }
+
+    /// Refuses a new run when there are too many that go on.
+    pub(super) fn require_room(&self) -> Result<(), WireError> {
+        if self.count() < self.most {
+            return Ok(());
+        }
+        Err(WireError::new(
+            ErrorCode::SlowDown,
+            format!(
+                "{} runs are remembered, the most; a new one may come when one has ended",
+                self.most
+            ),
+        )
+        .with_retry_after_ms(1_000))
     }
 }
 
@@ -61,8 +146,14 @@ impl Runs {
 #[derive(Debug)]
 pub(super) struct Known {
     pub(super) state: RunState,
-    record: RunRecord,
+    pub(super) record: RunRecord,
     is_remembered: bool,
+    /// When something was last heard of it, by the time that this process is up, milliseconds; below 0
+    /// for what was heard by one before. Not by the clock, which may be set.
+    pub(super) heard: i64,
+    /// When that was last written.
+    written: i64,
+    registered: Arc<Registered>,
     /// Counts it among the runs that go on, while it does.
     counted: Option<Counted>,
 }
@@ -99,22 +190,73 @@ impl ThreadRuns {
         thread: &ThreadId,
         run: &RunId,
     ) -> Result<&mut Known, WireError> {
-        if !self.known.contains_key(run) {
-            if self.unsettled {
-                settle(log, thread).await?;
-                self.unsettled = false;
-            }
-            let known = match log.recall(run)? {
-                Some(record) => {
-                    let state = replay(log, &record).await?.0;
-                    let counted = meters::run(&state);
-                    Known { state, record, is_remembered: true, counted }
-                }
-                None => Known::new(log, thread, run, Origin::Published)?,
-            };
-            self.put(known);
+        let first = match self.known.contains_key(run) {
+            true => None,
+            false => self.load(log, thread, run).await?,
+        };
+        let run = first.as_ref().unwrap_or(run);
+        Ok(self.known.get_mut(run).expect("it is there or was just put there"))
+    }
+
+    /// The run, if it is in memory.
+    pub(super) fn in_memory(&self, run: &RunId) -> Option<&Known> {
+        self.known.get(run)
+    }
+
+    /// Brings a run into memory. Gives the id that it is known by, if that is another.
+    async fn load(
+        &mut self,
+        log: &dyn Log,
+        thread: &ThreadId,
+        run: &RunId,
+    ) -> Result<Option<RunId>, WireError> {
+        if self.unsettled {
+            settle(log, thread).await?;
+            self.unsettled = false;
         }
-        Ok(self.known.get_mut(run).expect("it was just put there"))
+        let (mut record, mut first) = (log.recall(run)?, None);
+        if let Some(before) = record.as_ref().and_then(|record| record.first.clone()) {
+            if self.known.contains_key(&before) {
+                return Ok(Some(before));
+            }
+            record = log.recall(&before)?;
+            first = record.is_some().then_some(before);
+        }
+        let known = match record {
+            Some(record) => {
+                let (state, _) = replay(log, &record).await?;
+                Known::remembered(state, record, &self.registered)
+            }
+            None => self.unknown(log, thread, run).await?,
+        };
+        self.put(known);
+        Ok(first)
+    }
+
+    /// A run that the registry does not know: new, or forgotten.
+    async fn unknown(
+        &self,
+        log: &dyn Log,
+        thread: &ThreadId,
+        run: &RunId,
+    ) -> Result<Known, WireError> {
+        let mut known = Known::new(log, thread, run, Origin::Published, &self.registered)?;
+        if let Some(past) = log.past(thread)?
+            && may_be_past(run, past)
+            && let Some((first, by)) = find_end(log, thread, run, past.until_seq).await?
+        {
+            tracing::info!(%run, first, "a run that was forgotten; it has ended");
+            known.state = RunState::Ended { by };
+            known.record.after = first - 1;
+            known.record.live = false;
+            drop(known.remember(log));
+        }
+        Ok(known)
+    }
+
+    /// Takes up a run that was going on before this process.
+    pub(super) fn take_up(&mut self, state: RunState, record: RunRecord) {
+        self.put(Known::remembered(state, record, &self.registered));
     }
 
     /// Remembers a run that has no events yet.
@@ -125,15 +267,15 @@ impl ThreadRuns {
         run: &RunId,
         origin: Origin,
     ) -> Result<impl Future<Output = Result<(), LogError>> + use<>, WireError> {
-        let mut known = Known::new(log, thread, run, origin)?;
-        known.is_remembered = true;
-        let remembered = log.remember(known.record.clone());
+        self.registered.require_room()?;
+        let mut known = Known::new(log, thread, run, origin, &self.registered)?;
+        let remembered = known.remember(log);
         self.put(known);
         Ok(remembered)
     }
 
     /// Sees that the registry knows a run whose thread was found elsewhere, so that it is not looked for
-    /// again. Not awaited: if it is lost, it is found again.
+    /// again.
     pub(super) async fn remember(
         &mut self,
         log: &dyn Log,
@@ -142,19 +284,24 @@ impl ThreadRuns {
     ) -> Result<(), WireError> {
         let known = self.known(log, thread, run).await?;
         if !known.is_remembered {
-            known.is_remembered = true;
-            drop(log.remember(known.record.clone()));
+            known.registered.require_room()?;
+            known.remember(log).await?;
         }
         Ok(())
     }
 
     /// The run's end is queued: it is live no longer. Called after that, so that the registry never
     /// takes a run for over whose end was lost. Not awaited: if it is lost itself, the log tells.
-    pub(super) fn ended(&mut self, log: &dyn Log, run: &RunId) {
-        if let Some(known) = self.known.get_mut(run) {
-            known.record.live = false;
-            drop(log.remember(known.record.clone()));
-        }
+    pub(super) async fn ended(
+        &mut self,
+        log: &dyn Log,
+        thread: &ThreadId,
+        run: &RunId,
+    ) -> Result<(), WireError> {
+        let known = self.known(log, thread, run).await?;
+        known.record.live = false;
+        drop(known.remember(log));
+        Ok(())
     }
 
     fn put(&mut self, known: Known) {
@@ -164,10 +311,23 @@ impl ThreadRuns {
         self.known.insert(known.record.run.clone(), known);
     }
 
+    /// The registry forgets a run.
+    pub(super) fn drop_run(&mut self, run: &RunId) {
+        self.known.remove(run);
+    }
+
     /// Forgets what an append that failed had changed; it is read again from the log.
     pub(super) fn forget(&mut self) {
         self.known.clear();
         self.unsettled = true;
+    }
+}
+
+/// False when it is certain that the run is none of those that were forgotten.
+fn may_be_past(run: &RunId, past: Past) -> bool {
+    match run.form() {
+        RunForm::Standard { unix_ms, .. } => *unix_ms <= past.until_ms,
+        RunForm::EmbeddedLegacy { .. } | RunForm::Opaque | RunForm::Thread { .. } => true,
     }
 }
 
@@ -177,23 +337,73 @@ impl Known {
         thread: &ThreadId,
         run: &RunId,
         origin: Origin,
+        registered: &Arc<Registered>,
     ) -> Result<Self, WireError> {
         let (asked, agent) = match origin {
             Origin::Published => (false, None),
             Origin::Asked { agent } => (true, agent),
         };
+        let now = registered.clock.unix_ms();
         let record = RunRecord {
             run: run.clone(),
             thread: thread.clone(),
             after: log.thread(thread)?.map_or(0, |info| info.head),
-            created_at: now::unix_ms(),
+            created_at: now,
             asked,
             agent,
             connected: asked,
             live: true,
-            active_at: now::unix_ms(),
+            active_at: now,
+            standard: None,
+            first: None,
         };
-        Ok(Self { state: RunState::New, record, is_remembered: false, counted: None })
+        let heard = registered.clock.uptime_ms();
+        Ok(Self {
+            state: RunState::New,
+            record,
+            is_remembered: false,
+            heard,
+            written: heard,
+            registered: registered.clone(),
+            counted: None,
+        })
+    }
+
+    /// As the registry has it. What was heard of it may be later than what was written of that, by the
+    /// time between two writings.
+    fn remembered(state: RunState, record: RunRecord, registered: &Arc<Registered>) -> Self {
+        let clock = &registered.clock;
+        let idle = clock.unix_ms().saturating_sub(record.idle_since());
+        let silent = idle.saturating_sub(registered.refresh);
+        let uptime = clock.uptime_ms();
+        let counted = meters::run(&state);
+        Self {
+            state,
+            record,
+            counted,
+            is_remembered: true,
+            heard: uptime - i64::try_from(silent).unwrap_or(i64::MAX),
+            written: uptime - i64::try_from(idle).unwrap_or(i64::MAX),
+            registered: registered.clone(),
+        }
+    }
+
+    /// True while it has events and no end.
+    pub(super) fn goes_on(&self) -> bool {
+        self.state != RunState::New && !self.state.is_ended()
+    }
+
+    /// Has the registry remember the run as it is now.
+    pub(super) fn remember(
+        &mut self,
+        log: &dyn Log,
+    ) -> impl Future<Output = Result<(), LogError>> + use<> {
+        if !std::mem::replace(&mut self.is_remembered, true) {
+            self.registered.add(1);
+        }
+        self.record.active_at = self.registered.clock.unix_ms();
+        self.written = self.registered.clock.uptime_ms();
+        log.remember(self.record.clone())
     }
 
     /// Takes the next event, which is about to be queued. `connected` says that it came over a
@@ -207,15 +417,19 @@ impl Known {
         call_id: Option<&str>,
         connected: bool,
     ) -> Result<(), WireError> {
+        if !self.is_remembered {
+            self.registered.require_room()?;
+        }
         let before = std::mem::discriminant(&self.state);
         self.state.apply(&self.record.run, kind, call_id)?;
         if before != std::mem::discriminant(&self.state) {
             self.counted = meters::run(&self.state);
         }
-        if !self.is_remembered || (connected && !self.record.connected) {
-            self.is_remembered = true;
+        self.heard = self.registered.clock.uptime_ms();
+        let is_due = self.heard - self.written > self.registered.refresh as i64;
+        if !self.is_remembered || is_due || (connected && !self.record.connected) {
             self.record.connected |= connected;
-            drop(log.remember(self.record.clone()));
+            drop(self.remember(log));
         }
         Ok(())
     }
@@ -226,50 +440,4 @@ impl Known {
 pub(super) async fn settle(log: &dyn Log, thread: &ThreadId) -> Result<(), WireError> {
     log.append(thread, Vec::new()).await?;
     Ok(())
-}
-
-/// An event of a run, as far as its order matters.
-#[derive(Debug)]
-pub(super) struct Step {
-    pub(super) seq: u64,
-    pub(super) kind: EventKind,
-}
-
-/// Reads a run's state, and the events that made it, from the log.
-pub(super) async fn replay(
-    log: &dyn Log,
-    record: &RunRecord,
-) -> Result<(RunState, Vec<Step>), WireError> {
-    let limit = PageLimit { events: PAGE_EVENTS_MAX, bytes: PAGE_BYTES_MAX };
-    let (mut state, mut steps, mut after) = (RunState::New, Vec::new(), record.after);
-    loop {
-        let page = log.read(&record.thread, after, limit).await?;
-        let Some(last) = page.last() else { return Ok((state, steps)) };
-        after = last.seq;
-        for stored in &page {
-            let Some((kind, call_id)) = of_run(stored, &record.run) else { continue };
-            if let Err(error) = state.apply(&record.run, &kind, call_id.as_deref()) {
-                tracing::error!(run = %record.run, seq = stored.seq, %error, "the log breaks a run's order");
-            }
-            if kind.changes_order() {
-                steps.push(Step { seq: stored.seq, kind });
-            }
-        }
-    }
-}
-
-/// The kind and the call of a stored event, if it belongs to the run.
-fn of_run(stored: &Record, run: &RunId) -> Option<(EventKind, Option<String>)> {
-    let text = std::str::from_utf8(&stored.body).ok()?;
-    let envelope: Envelope<'_> = serde_json::from_str(text).ok()?;
-    if envelope.run != run.as_str() {
-        return None;
-    }
-    let kind = EventKind::from(envelope.kind.as_ref());
-    let call_id = match Payload::read(&kind, envelope.data_or_empty()) {
-        Ok(Payload::ToolExecuting(data)) => Some(data.call_id.into_owned()),
-        Ok(Payload::ToolCompleted(data)) => Some(data.call_id.into_owned()),
-        _ => None,
-    };
-    Some((kind, call_id))
 }

@@ -14,25 +14,21 @@ use super::{
     *,
 };
 use crate::{
-    auth::Keys,
     log::{LocalLog, NewThread, PageLimit, engine::memory::MemoryEngine},
     metrics::meters::Transport,
     request::Request,
 };
 
-struct World {
-    engine: Arc<MemoryEngine>,
+pub(super) struct World {
+    pub(super) engine: Arc<MemoryEngine>,
     log: LocalLog,
-    bridge: Arc<Bridge>,
-    grant: Grant,
-    thread: ThreadId,
+    pub(super) bridge: Arc<Bridge>,
+    pub(super) grant: Arc<Grant>,
+    pub(super) thread: ThreadId,
 }
 
-fn grant(user: &str, threads: &[&str]) -> Grant {
-    let keys = Keys::from_secret("a secret for tests, long enough for HS256");
-    let threads = threads.iter().map(|thread| (*thread).to_owned()).collect();
-    let scope = "subscribe send publish serve";
-    keys.check(&keys.mint(user, scope, threads, Duration::from_secs(3_600))).unwrap()
+pub(super) fn grant(user: &str, threads: &[&str]) -> Grant {
+    Grant::local(user, "subscribe send publish serve", threads).unwrap()
 }
 
 const QUICK: Patience =
@@ -42,40 +38,50 @@ const SLOW: Patience =
 
 impl World {
     async fn new(patience: Patience) -> Self {
+        Self::made(Setup { patience, ..Setup::default() }).await
+    }
+
+    pub(super) async fn made(setup: Setup) -> Self {
         let engine = Arc::new(MemoryEngine::default());
         let thread: ThreadId = "thread_a".parse().unwrap();
-        let world = Self::over(engine, patience, thread.clone());
-        world
-            .bridge
-            .log()
-            .create(NewThread {
-                thread,
-                owner: "ann".into(),
-                title: None,
-                created_at: 0,
-                epoch: Epoch::generate([0; 4]),
-            })
-            .await
-            .unwrap();
+        let world = Self::over(engine, setup, thread);
+        world.thread_of("ann", "thread_a").await;
         world
     }
 
-    fn over(engine: Arc<MemoryEngine>, patience: Patience, thread: ThreadId) -> Self {
+    pub(super) async fn thread_of(&self, owner: &str, thread: &str) -> ThreadId {
+        let thread: ThreadId = thread.parse().unwrap();
+        let new = NewThread {
+            thread: thread.clone(),
+            owner: owner.into(),
+            title: None,
+            created_at: 0,
+            epoch: Epoch::generate([0; 4]),
+        };
+        self.bridge.log().create(new).await.unwrap();
+        thread
+    }
+
+    fn over(engine: Arc<MemoryEngine>, setup: Setup, thread: ThreadId) -> Self {
         let log = LocalLog::over(Arc::new(engine.clone()), 0).unwrap();
-        let bridge = Bridge::new(Arc::new(log.clone()), patience);
-        Self { engine, log, bridge, grant: grant("ann", &[]), thread }
+        let bridge = Bridge::with(Arc::new(log.clone()), setup);
+        Self { engine, log, bridge, grant: grant("ann", &[]).into(), thread }
     }
 
     /// The same log under a new process.
     async fn restart(self, patience: Patience) -> Self {
+        self.restarted(Setup { patience, ..Setup::default() }).await
+    }
+
+    pub(super) async fn restarted(self, setup: Setup) -> Self {
         let Self { engine, log, thread, .. } = self;
         log.close();
-        let world = Self::over(engine, patience, thread);
+        let world = Self::over(engine, setup, thread);
         world.bridge.recover().await.unwrap();
         world
     }
 
-    async fn publish(&self, events: &[String]) -> Vec<Result<(u64, bool), String>> {
+    pub(super) async fn publish(&self, events: &[String]) -> Vec<Result<(u64, bool), String>> {
         self.publish_over(None, events).await
     }
 
@@ -91,7 +97,7 @@ impl World {
         outcomes.into_iter().map(brief).collect()
     }
 
-    async fn kinds(&self) -> Vec<String> {
+    pub(super) async fn kinds(&self) -> Vec<String> {
         let all = PageLimit { events: usize::MAX, bytes: usize::MAX };
         let records = self.bridge.log().read(&self.thread, 0, all).await.unwrap();
         let kind = |body: &[u8]| {
@@ -143,7 +149,7 @@ impl World {
         (ConnectionId(id), inbox)
     }
 
-    async fn send(&self, n: u8) -> rethread_shared::frame::Sent {
+    pub(super) async fn send(&self, n: u8) -> rethread_shared::frame::Sent {
         self.bridge.send(self.ask(n), &self.grant).await.unwrap().await.unwrap()
     }
 
@@ -158,19 +164,19 @@ impl World {
     }
 }
 
-fn brief(outcome: Outcome) -> Result<(u64, bool), String> {
+pub(super) fn brief(outcome: Outcome) -> Result<(u64, bool), String> {
     match outcome {
         Outcome::Stored { seq, duplicate, .. } => Ok((seq, duplicate)),
         Outcome::Refused { error, .. } => Err(error.code.to_string()),
     }
 }
 
-fn event(run: &RunId, n: u8, kind: &str, data: &str) -> String {
+pub(super) fn event(run: &RunId, n: u8, kind: &str, data: &str) -> String {
     let id = EventId::generate(u64::from(n), [n; 10]);
     format!(r#"{{"id":"{id}","run":"{run}","type":"{kind}","data":{data}}}"#)
 }
 
-fn whole_run(run: &RunId) -> Vec<String> {
+pub(super) fn whole_run(run: &RunId) -> Vec<String> {
     vec![
         event(run, 1, "agent_started", r#"{"agent":"x"}"#),
         event(run, 2, "tool_executing", r#"{"call_id":"c","tool":"t"}"#),
@@ -253,10 +259,10 @@ async fn what_cannot_be_routed_is_refused_with_its_reason() {
         };
         assert_eq!(got, expected, "{run}");
     }
-    let stranger = World { grant: grant("bob", &[]), ..world };
+    let stranger = World { grant: grant("bob", &[]).into(), ..world };
     let refused = stranger.publish(&[start("thread_a_run_2_00000000")]).await;
     assert_eq!(refused, [Err("thread_not_found".into())], "as if it were not there");
-    let guest = World { grant: grant("bob", &["thread_a"]), ..stranger };
+    let guest = World { grant: grant("bob", &["thread_a"]).into(), ..stranger };
     assert!(guest.publish(&[start("thread_a_run_2_00000000")]).await[0].is_ok());
 }
 
@@ -431,9 +437,7 @@ async fn a_token_that_may_not_serve_any_more_gets_no_more_work() {
     let world = World::new(SLOW).await;
     let (agent, mut notes) = world.agent(1);
     world.bridge.serve(agent, "docs", &[], &world.grant).await.unwrap();
-    let keys = Keys::from_secret("a secret for tests, long enough for HS256");
-    let less = keys.mint("ann", "subscribe", vec![], Duration::from_secs(60));
-    world.bridge.regranted(agent, &keys.check(&less).unwrap());
+    world.bridge.regranted(agent, &Arc::new(Grant::local("ann", "subscribe", &[]).unwrap()));
     world.send(1).await;
     assert!(notes.try_recv().is_err());
 }

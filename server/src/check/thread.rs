@@ -37,7 +37,6 @@ pub(crate) struct Stored {
     pub(crate) run: RunId,
     pub(crate) kind: EventKind,
     pub(crate) call_id: Option<Box<str>>,
-    #[expect(dead_code)]
     pub(crate) at: u64,
 }
 
@@ -236,7 +235,6 @@ impl Order {
         }
     }
 
-    #[expect(dead_code)]
     pub(crate) fn is_live(&self) -> bool {
         !matches!(self, Self::Known(state) if state.is_ended())
     }

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use rethread_shared::{EventId, RunId, ThreadId};
 use serde::{Deserialize, Serialize};
 
-use super::{PageLimit, Record, RunRecord};
+use super::{Forget, IdleRun, PageLimit, Past, Record, RunRecord};
 
 /// What went wrong, in the engine's own words.
 #[derive(Clone, Debug)]
@@ -63,6 +63,17 @@ pub trait Engine: Send + Sync + 'static {
     /// When the storage cannot be read.
     fn threads(&self, owner: Option<&str>, limit: usize) -> Result<Vec<ThreadRow>, EngineError>;
 
+    /// Threads with a smaller number than `before`, the newest first: of one owner, or all.
+    ///
+    /// # Errors
+    /// When the storage cannot be read.
+    fn older_threads(
+        &self,
+        owner: Option<&str>,
+        before: u64,
+        limit: usize,
+    ) -> Result<Vec<ThreadRow>, EngineError>;
+
     /// The highest number that a thread has; 0 where there is none.
     ///
     /// # Errors
@@ -75,11 +86,36 @@ pub trait Engine: Send + Sync + 'static {
     /// When the storage cannot be read.
     fn run(&self, run: &RunId) -> Result<Option<RunRecord>, EngineError>;
 
-    /// The rows of the runs that are live.
+    /// The rows of runs that are live, after `after` in the order of their ids.
     ///
     /// # Errors
     /// When the storage cannot be read.
-    fn live_runs(&self) -> Result<Vec<RunRecord>, EngineError>;
+    fn live_runs(&self, after: Option<&RunId>, limit: usize)
+    -> Result<Vec<RunRecord>, EngineError>;
+
+    /// Notes of runs that are not live, the longest idle first, as far as `until`.
+    ///
+    /// # Errors
+    /// When the storage cannot be read.
+    fn idle_runs(&self, until: u64, limit: usize) -> Result<Vec<IdleRun>, EngineError>;
+
+    /// The rows of a thread's runs, the newest first.
+    ///
+    /// # Errors
+    /// When the storage cannot be read.
+    fn runs_of(&self, thread: &ThreadId, limit: usize) -> Result<Vec<RunRecord>, EngineError>;
+
+    /// What is known of a thread's forgotten runs.
+    ///
+    /// # Errors
+    /// When the storage cannot be read.
+    fn past(&self, thread: &ThreadId) -> Result<Option<Past>, EngineError>;
+
+    /// How many runs have a row; counts them.
+    ///
+    /// # Errors
+    /// When the storage cannot be read.
+    fn count_runs(&self) -> Result<u64, EngineError>;
 }
 
 /// What one group commit makes durable.
@@ -89,10 +125,19 @@ pub struct Group {
     pub events: Vec<GroupEvent>,
     /// New or changed threads.
     pub threads: Vec<ThreadRow>,
-    /// New or changed runs.
-    pub runs: Vec<RunRecord>,
+    /// New, changed and forgotten runs, in the order in which that was asked.
+    pub runs: Vec<RunChange>,
     /// A probe, with its number: written and synced like the rest, read by nobody.
     pub probe: Option<u64>,
+}
+
+/// What becomes of runs.
+#[derive(Clone, Debug)]
+pub enum RunChange {
+    /// A run is new, or has changed.
+    Remember(RunRecord),
+    /// Runs are forgotten.
+    Forget(Forget),
 }
 
 impl Group {

@@ -17,10 +17,10 @@ use rethread_shared::{EventId, RunId, ThreadId};
 use tokio::sync::{oneshot, watch};
 
 use super::{
-    Appended, Condition, Created, Log, LogError, NewRecord, NewThread, PageLimit, Probe, Record,
-    RunRecord, ThreadInfo,
+    Appended, Condition, Created, Forget, IdleRun, Log, LogError, NewRecord, NewThread, PageLimit,
+    Past, Probe, Record, RunRecord, ThreadInfo,
     engine::{
-        Engine, EngineError,
+        Engine, EngineError, RunChange,
         store::{Given, Store, StoreError},
     },
     tail::{Follow, Tail, Wake},
@@ -162,6 +162,23 @@ impl Log for LocalLog {
         .boxed()
     }
 
+    fn older_threads(
+        &self,
+        owner: Option<&str>,
+        before: u64,
+        limit: usize,
+    ) -> BoxFuture<'_, Result<Vec<(u64, ThreadInfo)>, LogError>> {
+        let owner = owner.map(str::to_owned);
+        async move {
+            let rows =
+                self.blocking(move |e| e.older_threads(owner.as_deref(), before, limit)).await?;
+            let marked =
+                rows.iter().map(|row| Ok((row.no, self.core().existing(&row.thread)?.info())));
+            marked.collect()
+        }
+        .boxed()
+    }
+
     fn entitle(&self, thread: &ThreadId, title: &str) -> BoxFuture<'_, Result<(), LogError>> {
         let queued = self.core().existing(thread).and_then(|open| {
             *open.title.lock() = Some(title.into());
@@ -227,7 +244,8 @@ impl Log for LocalLog {
 
     fn remember(&self, run: RunRecord) -> BoxFuture<'static, Result<(), LogError>> {
         let (answer, done) = oneshot::channel();
-        let queued = self.queue(Job::Run { run, answer }).map(|()| done);
+        let change = RunChange::Remember(run);
+        let queued = self.queue(Job::Runs { change, answer }).map(|()| done);
         self.answer(queued)
     }
 
@@ -235,8 +253,41 @@ impl Log for LocalLog {
         Ok(self.core().engine()?.run(run)?)
     }
 
-    fn live_runs(&self) -> BoxFuture<'_, Result<Vec<RunRecord>, LogError>> {
-        self.blocking(Engine::live_runs).boxed()
+    fn forget(&self, forget: Forget) -> BoxFuture<'static, Result<(), LogError>> {
+        let (answer, done) = oneshot::channel();
+        let change = RunChange::Forget(forget);
+        let queued = self.queue(Job::Runs { change, answer }).map(|()| done);
+        self.answer(queued)
+    }
+
+    fn live_runs(
+        &self,
+        after: Option<&RunId>,
+        limit: usize,
+    ) -> BoxFuture<'_, Result<Vec<RunRecord>, LogError>> {
+        let after = after.cloned();
+        self.blocking(move |engine| engine.live_runs(after.as_ref(), limit)).boxed()
+    }
+
+    fn idle_runs(&self, until: u64, limit: usize) -> BoxFuture<'_, Result<Vec<IdleRun>, LogError>> {
+        self.blocking(move |engine| engine.idle_runs(until, limit)).boxed()
+    }
+
+    fn runs_of(
+        &self,
+        thread: &ThreadId,
+        limit: usize,
+    ) -> BoxFuture<'_, Result<Vec<RunRecord>, LogError>> {
+        let thread = thread.clone();
+        self.blocking(move |engine| engine.runs_of(&thread, limit)).boxed()
+    }
+
+    fn past(&self, thread: &ThreadId) -> Result<Option<Past>, LogError> {
+        Ok(self.core().engine()?.past(thread)?)
+    }
+
+    fn count_runs(&self) -> BoxFuture<'_, Result<u64, LogError>> {
+        self.blocking(Engine::count_runs).boxed()
     }
 
     fn term(&self) -> u64 {

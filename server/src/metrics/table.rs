@@ -169,6 +169,17 @@ table! {
     /// How often each step of the search for a run's thread went how; `refusal` where none knew it.
     RESOLUTIONS = "rethread_resolutions_total", Counter, Count, ["step", "outcome"];
 
+    // The registry.
+
+    /// Runs that the registry remembers, as of its last sweep.
+    REGISTRY_RUNS = "rethread_registry_runs", Gauge, Count, ["state"];
+    /// Runs that the registry has forgotten, by reason: their time was over, they had to make room, or they were never used.
+    REGISTRY_FORGOTTEN = "rethread_registry_forgotten_total", Counter, Count, ["reason"];
+    /// What one sweep of the registry takes.
+    REGISTRY_SWEEP_DURATION_SECONDS = "rethread_registry_sweep_duration_seconds", Histogram(TIMES), Seconds, [];
+    /// Runs that were ended because nothing was heard of them for too long.
+    RUNS_SILENT = "rethread_runs_silent_total", Counter, Count, [];
+
     // The log.
 
     /// Events in one group commit.

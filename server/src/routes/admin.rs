@@ -2,9 +2,15 @@
 //! router. Nothing here can be reached without a token that has the scope `admin`: the check stands once,
 //! before all of it.
 
+mod connections;
 mod health;
 mod me;
+mod page;
+mod refusals;
 mod resolve;
+mod revocations;
+mod runs;
+mod threads;
 
 use std::sync::Arc;
 
@@ -35,7 +41,15 @@ pub(super) fn router(app: &Arc<App>) -> OpenApiRouter<Arc<App>> {
 /// Error codes of its own are listed in `x-error-codes`; those of the token are added to all. Ids and
 /// errors in its bodies are described by those of [`crate::schema`].
 pub(super) fn endpoints() -> OpenApiRouter<Arc<App>> {
-    OpenApiRouter::new().merge(health::router()).merge(me::router()).merge(resolve::router())
+    OpenApiRouter::new()
+        .merge(connections::router())
+        .merge(health::router())
+        .merge(me::router())
+        .merge(refusals::router())
+        .merge(resolve::router())
+        .merge(revocations::router())
+        .merge(runs::router())
+        .merge(threads::router())
 }
 
 /// 401 without a valid token, 403 without the scope.
@@ -48,4 +62,13 @@ async fn operators_only(
     grant.require(Scope::Admin)?;
     request.extensions_mut().insert(Operator(grant));
     Ok(next.run(request).await)
+}
+
+/// Holds a body against the golden JSON that PROTOCOL.md shows.
+#[cfg(test)]
+fn assert_golden<T: serde::Serialize + serde::de::DeserializeOwned>(name: &str) {
+    let golden = include_str!("../../../shared/golden/http.json");
+    let golden: serde_json::Value = serde_json::from_str(golden).expect("golden JSON");
+    let body: T = serde_json::from_value(golden[name].clone()).expect(name);
+    assert_eq!(serde_json::to_value(&body).expect(name), golden[name]);
 }

@@ -168,7 +168,7 @@ pub(super) async fn read(
         let last = headers.get("last-event-id").and_then(|value| value.to_str().ok());
         let after = last.filter(|last| !last.is_empty()).or(page.after.as_deref());
         let start = start(after, info.epoch)?;
-        return Ok(stream::open(&app.shared, &grant, &thread, start, asking.address())?);
+        return Ok(stream::open(&app.shared, grant, &thread, start, asking.address())?);
     }
     let after = match start(page.after.as_deref(), info.epoch)? {
         rethread_shared::frame::Start::Beginning => 0,

@@ -119,7 +119,13 @@ fn describe(path: &str, method: &str, operation: &mut Map<String, Value>) {
         codes.extend(listed.iter().map(|code| code.as_str().expect("codes are words").into()));
     }
     if !is_public {
-        codes.extend([ErrorCode::Unauthorized, ErrorCode::TokenExpired, ErrorCode::Forbidden]);
+        codes.extend([
+            ErrorCode::Unauthorized,
+            ErrorCode::TokenExpired,
+            ErrorCode::TokenRevoked,
+            ErrorCode::KeysUnavailable,
+            ErrorCode::Forbidden,
+        ]);
     }
     let mut by_status: BTreeMap<u16, Vec<ErrorCode>> = BTreeMap::new();
     for code in codes {

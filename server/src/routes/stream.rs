@@ -9,29 +9,35 @@ use axum::{
 };
 use bytes::Bytes;
 use futures_util::stream;
-use rethread_shared::{ErrorCode, ThreadId, WireError, frame::Start};
+use rethread_shared::{
+    ErrorCode, ThreadId, WireError,
+    frame::{Start, TokenExpiring},
+};
 use serde::Deserialize;
 use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    auth::Grant,
+    auth::{Access, Grant, Scope},
+    bridge::Bridge,
     connections::{self, Connections, Place},
     feed::Feed,
-    log::{Log, frame::Frame, tail::Wake},
+    log::{frame::Frame, tail::Wake},
     metrics::meters::Transport,
-    now,
     socket::Shared,
 };
 
 struct Stream {
-    feed: Feed,
-    log: Arc<dyn Log>,
+    /// `None` once the stream has said why it ends.
+    feed: Option<Feed>,
+    access: Access,
+    bridge: Arc<Bridge>,
     more: Arc<More>,
     heartbeat: Duration,
-    ends: Instant,
     leaving: CancellationToken,
     opening: Option<String>,
+    /// Read, and not sent yet.
+    held: Option<Frame>,
     connections: Arc<Connections>,
     _place: Place,
 }
@@ -49,7 +55,7 @@ impl Wake for More {
 /// with `Last-Event-ID`.
 pub(super) fn open(
     shared: &Shared,
-    grant: &Grant,
+    grant: Arc<Grant>,
     thread: &ThreadId,
     start: Start,
     address: Option<IpAddr>,
@@ -58,14 +64,17 @@ pub(super) fn open(
         WireError::new(ErrorCode::SlowDown, "the server has as many connections as it may")
             .with_retry_after_ms(5_000)
     })?;
-    let log = shared.bridge.log().clone();
+    // First: what is revoked from now on is noticed.
+    let access = shared.gate.enter(grant)?;
+    let bridge = shared.bridge.clone();
+    bridge.thread(thread, access.grant())?;
     let more = Arc::new(More::default());
     if matches!(start, Start::After(_)) {
         shared.connections.delivery().of(Transport::Stream).reconnects.increment(1);
     }
     let (feed, opening) =
-        Feed::open(&*log, thread, start, more.clone(), shared.connections.feeds())?;
-    place.card().introduce(grant.user(), None);
+        Feed::open(&**bridge.log(), thread, start, more.clone(), shared.connections.feeds())?;
+    place.card().introduce(access.grant().user(), None);
     place.card().follow(feed.cursor());
     let mut text = String::from(": rethread\n\n");
     if let Some(reset) = opening.reset {
@@ -73,15 +82,15 @@ pub(super) fn open(
         // A new position too: whoever reconnects now must not ask for the old one again.
         let _ = write!(text, "id: {}:0\nevent: reset\ndata: {reset}\n\n", feed.epoch());
     }
-    let left = (grant.expires_at() * 1_000).saturating_sub(now::unix_ms());
     let stream = Stream {
-        feed,
-        log,
+        feed: Some(feed),
+        access,
+        bridge,
         more,
         heartbeat: shared.heartbeat,
-        ends: Instant::now() + Duration::from_millis(left),
         leaving: shared.connections.leaving().clone(),
         opening: Some(text),
+        held: None,
         connections: shared.connections.clone(),
         _place: place,
     };
@@ -104,29 +113,60 @@ impl Stream {
             return Some(opening.into());
         }
         loop {
-            if self.leaving.is_cancelled() || Instant::now() >= self.ends {
+            if self.leaving.is_cancelled() {
                 return None;
             }
-            match self.feed.next(&*self.log).await {
+            let feed = self.feed.as_mut()?;
+            // Held until it is certain that nothing more comes, should that be the answer.
+            let answer = self.access.is_questioned().then(|| self.access.answer());
+            if answer.is_some() || self.access.is_over() {
+                let grant = self.access.grant();
+                let granted = grant.require(Scope::Subscribe);
+                let granted = granted.and_then(|()| self.bridge.thread(feed.thread(), grant));
+                if let Err(error) = granted {
+                    self.feed = None;
+                    return Some(end(&error));
+                }
+            }
+            drop(answer);
+            if self.access.warn_at().is_some_and(|at| at <= Instant::now()) {
+                let expiring = TokenExpiring { expires_in_ms: self.access.warned() };
+                let expiring = serde_json::to_string(&expiring).expect("it is JSON");
+                return Some(format!("event: token_expiring\ndata: {expiring}\n\n").into());
+            }
+            if let Some(frame) = self.held.take() {
+                let text = events(&frame, feed);
+                self.count(&frame, text.len());
+                return Some(text);
+            }
+            match feed.next(&**self.bridge.log()).await {
+                // Looked at again before it is sent: it may have been revoked while it was read.
                 Ok(Some(frame)) => {
-                    let text = events(&frame, &self.feed);
-                    self.count(&frame, text.len());
-                    return Some(text);
+                    self.held = Some(frame);
+                    continue;
                 }
                 Ok(None) => {}
                 Err(error) => {
-                    tracing::error!(thread = %self.feed.thread(), %error, "a stream broke");
+                    tracing::error!(thread = %feed.thread(), %error, "a stream broke");
                     return None;
                 }
             }
-            let beat = (Instant::now() + self.heartbeat).min(self.ends);
+            let deadline = self.access.warn_at().unwrap_or_else(|| self.access.ends_at());
             tokio::select! {
                 () = self.more.0.notified() => {}
+                () = self.access.questioned() => {}
                 () = self.leaving.cancelled() => {}
-                () = tokio::time::sleep_until(beat) => return Some(Bytes::from_static(b": beat\n\n")),
+                () = tokio::time::sleep_until(deadline) => {}
+                () = tokio::time::sleep(self.heartbeat) => return Some(Bytes::from_static(b": beat\n\n")),
             }
         }
     }
+}
+
+/// The last words of a stream: why it ends, for the client to know whether to come back.
+fn end(error: &WireError) -> Bytes {
+    let error = serde_json::to_string(error).expect("an error is JSON");
+    format!("event: end\ndata: {error}\n\n").into()
 }
 
 impl Stream {
@@ -142,7 +182,11 @@ impl Stream {
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        let reason = if self.leaving.is_cancelled() { "going_away" } else { "left" };
+        let reason = match (&self.feed, self.leaving.is_cancelled()) {
+            (None, _) => "not_granted",
+            (Some(_), true) => "going_away",
+            (Some(_), false) => "left",
+        };
         connections::count_end(Transport::Stream, reason);
     }
 }

@@ -1,7 +1,10 @@
 use std::sync::Arc;
 
 use axum::{Json, extract::State, http::StatusCode};
-use rethread_shared::{IdError, RunId, ThreadId, WireError, limits::THREADS_PAGE_MAX};
+use rethread_shared::{
+    IdError, RunId, ThreadId, WireError,
+    limits::{THREADS_PAGE_MAX, THREADS_SCANNED_MAX},
+};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -80,9 +83,17 @@ pub(super) async fn list(
     let log = app.shared.bridge.log();
     let owner = (!grant.is_for_all_threads()).then(|| grant.user().as_ref());
     let mut threads = log.threads(owner, THREADS_PAGE_MAX).await.map_err(WireError::from)?;
+    if grant.has_prefixes() {
+        let newest = log.threads(None, THREADS_SCANNED_MAX).await.map_err(WireError::from)?;
+        let fits = |thread: &ThreadInfo| thread.owner != *grant.user() && grant.grants(thread);
+        threads.extend(newest.into_iter().filter(fits));
+    }
+    // A thread of one's own may be revoked too.
+    threads.retain(|thread| grant.grants(thread));
     for listed in grant.listed() {
         if threads.iter().all(|thread| thread.thread != *listed) {
-            threads.extend(log.thread(listed).map_err(WireError::from)?);
+            let listed = log.thread(listed).map_err(WireError::from)?;
+            threads.extend(listed.filter(|thread| grant.grants(thread)));
         }
     }
     threads.sort_by_key(|thread| std::cmp::Reverse(thread.created_at));

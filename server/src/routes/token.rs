@@ -31,7 +31,7 @@ impl FromRequestParts<Arc<App>> for Authorized {
                 WireError::new(ErrorCode::Unauthorized, "the request has no token")
                     .with_expected("Authorization: Bearer JWT (make one with `rethread token`)")
             })?;
-        let grant = Arc::new(app.shared.keys.check(token.trim())?);
+        let grant = app.shared.gate.check(token.trim()).await?;
         if let Some(asking) = parts.extensions.get::<Asking>() {
             asking.is_by(grant.user());
         }
@@ -60,9 +60,12 @@ pub(super) struct DevToken {
                example = json!(golden("dev_token")))),
     extensions(("x-error-codes" = json!(["not_found"])))
 )]
-pub(super) async fn dev(State(app): State<Arc<App>>) -> Json<DevToken> {
+pub(super) async fn dev(State(app): State<Arc<App>>) -> Result<Json<DevToken>, Problem> {
     let scopes = Scope::ALL.iter().filter(|(_, scope)| *scope != Scope::Admin);
     let scope = scopes.map(|(word, _)| *word).collect::<Vec<_>>().join(" ");
-    let token = app.shared.keys.mint(DEV_USER, &scope, vec!["*".into()], DEV_TOKEN_TTL);
-    Json(DevToken { token, user: DEV_USER })
+    let token = app.shared.gate.keys().mint(DEV_USER, &scope, vec!["*".into()], DEV_TOKEN_TTL);
+    let token = token.ok_or_else(|| {
+        WireError::new(ErrorCode::NotFound, "this server has no secret of its own to sign with")
+    })?;
+    Ok(Json(DevToken { token, user: DEV_USER }))
 }

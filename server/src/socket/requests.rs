@@ -53,7 +53,7 @@ impl Socket {
         if op == "hello" {
             return self.hello(read(json)?).await;
         }
-        let Some(grant) = self.grant.clone() else {
+        let Some(grant) = self.access.as_ref().map(|access| access.grant().clone()) else {
             return Err(error(
                 WireError::new(ErrorCode::HelloRequired, "the first frame must be `hello`")
                     .with_received(&op),
@@ -86,22 +86,27 @@ impl Socket {
     }
 
     async fn hello(&mut self, hello: Hello) -> Result<(), WireErrorFrame> {
-        let grant = Arc::new(self.shared.keys.check(&hello.token).map_err(error)?);
+        let grant = self.shared.gate.check(&hello.token).await.map_err(error)?;
         let (id, bridge) = (self.place.id, &self.shared.bridge);
-        match &self.grant {
+        match &mut self.access {
             // Another user would inherit subscriptions that it may not have.
-            Some(before) if before.user() != grant.user() => {
+            Some(access) if access.grant().user() != grant.user() => {
                 return Err(error(
                     WireError::new(
                         ErrorCode::Unauthorized,
                         "the new token names another user; open another connection for it",
                     )
-                    .with_expected(before.user().as_ref())
+                    .with_expected(access.grant().user().as_ref())
                     .with_received(grant.user()),
                 ));
             }
-            Some(_) => bridge.regranted(id, &grant),
+            Some(access) => {
+                access.renew(grant.clone());
+                grant.require_alive().map_err(error)?;
+                bridge.regranted(id, &grant);
+            }
             None => {
+                self.access = Some(self.shared.gate.enter(grant.clone()).map_err(error)?);
                 bridge.connected(id, self.notes.0.clone(), &grant);
                 let client = hello.client.as_deref().unwrap_or("unnamed");
                 let request = &self.request.id;
@@ -109,28 +114,31 @@ impl Socket {
             }
         }
         self.place.card().introduce(grant.user(), hello.client.as_deref());
-        self.grant = Some(grant.clone());
         self.answer(&Frame::Welcome(Welcome {
             session: format!("{:x}", id.0),
             heartbeat_ms: self.shared.heartbeat.as_millis() as u64,
             limits: Announced::default(),
         }))
         .await?;
-        self.keep_granted(&grant).await
+        for refusal in self.drop_ungranted(&grant) {
+            self.answer(&Frame::Error(refusal)).await?;
+        }
+        Ok(())
     }
 
-    /// Ends the subscriptions that a new token no longer grants.
-    async fn keep_granted(&mut self, grant: &Grant) -> Result<(), WireErrorFrame> {
+    /// Ends the subscriptions that are not granted any more; gives what is to be said of each.
+    pub(super) fn drop_ungranted(&mut self, grant: &Grant) -> Vec<WireErrorFrame> {
+        let mut refused = Vec::new();
         for thread in self.deliveries.threads() {
             let granted = grant
                 .require(Scope::Subscribe)
                 .and_then(|()| self.shared.bridge.thread(&thread, grant).map(drop));
             if let Err(error) = granted {
                 self.deliveries.unsubscribe(&thread);
-                self.answer(&Frame::Error(not_subscribed(&thread, error))).await?;
+                refused.push(not_subscribed(&thread, error));
             }
         }
-        Ok(())
+        refused
     }
 
     async fn subscribe(&mut self, ask: Subscribe, grant: &Grant) -> Result<(), WireErrorFrame> {
@@ -225,7 +233,7 @@ impl Socket {
     async fn answer(&mut self, frame: &Frame) -> Result<(), WireErrorFrame> {
         match self.write(text(frame)).await {
             // The loop finds out with its next write.
-            Ok(()) | Err(End::Gone | End::Close(_) | End::Goodbye) => Ok(()),
+            Ok(()) | Err(End::Gone | End::Close(_) | End::Goodbye | End::Cut) => Ok(()),
         }
     }
 }

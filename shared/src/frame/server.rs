@@ -26,6 +26,8 @@ pub enum ServerFrame<B> {
     Error(WireErrorFrame),
     /// Nothing has happened; the server is there.
     Beat,
+    /// The token ends soon; bring a new one with `hello`.
+    TokenExpiring(TokenExpiring),
     /// The server is about to close; come back after the time given.
     Goodbye(Goodbye),
 }
@@ -209,6 +211,13 @@ pub struct WireErrorFrame {
     /// What went wrong; its members stand in the frame itself.
     #[serde(flatten)]
     pub error: WireError,
+}
+
+/// `token_expiring`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenExpiring {
+    /// When the connection is closed for want of a new token, milliseconds from now.
+    pub expires_in_ms: u64,
 }
 
 /// `goodbye`

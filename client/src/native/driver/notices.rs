@@ -83,6 +83,7 @@ impl Driver {
                 }
             }
             Notice::RunCancelled { run, .. } => self.common.cancel_run(&run),
+            Notice::TokenExpiring => self.renew(),
             Notice::Refused(error) => tracing::warn!(%error, "the server refused something"),
         }
     }

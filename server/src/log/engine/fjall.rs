@@ -1,15 +1,15 @@
 //! fjall, the embedded default.
 
-use std::path::Path;
+use std::{ops::Bound, path::Path};
 
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 use rethread_shared::{EventId, RunId, ThreadId};
 
 use super::{
-    Engine, EngineError, Group, ThreadRow, keys,
+    Engine, EngineError, Group, RunChange, ThreadRow, keys,
     store::{Cause, StoreError},
 };
-use crate::log::{PageLimit, Record, RunRecord};
+use crate::log::{IdleRun, PageLimit, Past, Record, RunRecord};
 
 /// fjall, an embedded log-structured store: one folder, one process.
 pub struct FjallEngine {
@@ -22,6 +22,9 @@ pub struct FjallEngine {
     runs: Keyspace,
     live: Keyspace,
     firsts: Keyspace,
+    idle: Keyspace,
+    thread_runs: Keyspace,
+    past: Keyspace,
 }
 
 impl std::fmt::Debug for FjallEngine {
@@ -47,13 +50,17 @@ impl FjallEngine {
     /// # Errors
     /// When the folder cannot be used, or another process uses it.
     pub fn open(folder: &Path) -> Result<Self, EngineError> {
-        Ok(Self::open_inner(folder)?)
+        let engine = Self::open_inner(folder)?;
+        engine.list_runs()?;
+        Ok(engine)
     }
 
     /// The same, with what kind of trouble it is.
     pub(super) fn open_store(folder: &Path) -> Result<Self, StoreError> {
-        Self::open_inner(folder)
-            .map_err(|error| StoreError::new(cause(&error), EngineError::from(error).0))
+        let engine = Self::open_inner(folder)
+            .map_err(|error| StoreError::new(cause(&error), EngineError::from(error).0))?;
+        engine.list_runs()?;
+        Ok(engine)
     }
 
     fn open_inner(folder: &Path) -> Result<Self, fjall::Error> {
@@ -68,8 +75,58 @@ impl FjallEngine {
             runs: open("runs")?,
             live: open("live")?,
             firsts: open("firsts")?,
+            idle: open("idle")?,
+            thread_runs: open("thread_runs")?,
+            past: open("past")?,
             db,
         })
+    }
+
+    /// Lists the runs of a folder from before there were lists: by thread, and those that are idle.
+    fn list_runs(&self) -> Result<(), EngineError> {
+        if !self.thread_runs.is_empty()? || self.runs.is_empty()? {
+            return Ok(());
+        }
+        // In one step: were it broken off, a folder with half of its lists would look complete.
+        let mut batch = self.db.batch().durability(Some(PersistMode::SyncData));
+        for entry in self.runs.iter() {
+            self.list(&mut batch, &decode(&entry.value()?)?);
+        }
+        Ok(batch.commit()?)
+    }
+
+    fn list(&self, batch: &mut fjall::OwnedWriteBatch, run: &RunRecord) {
+        let by_thread = keys::thread_run(&run.thread, run.created_at, &run.run);
+        batch.insert(&self.thread_runs, by_thread, "");
+        if run.live {
+            batch.insert(&self.live, run.run.as_str(), "");
+        } else {
+            batch.remove(&self.live, run.run.as_str());
+            batch.insert(&self.idle, keys::idle(run.idle_since(), &run.run), "");
+        }
+    }
+
+    fn change_runs(&self, batch: &mut fjall::OwnedWriteBatch, change: &RunChange) {
+        let forget = match change {
+            RunChange::Remember(run) => {
+                batch.insert(&self.runs, run.run.as_str(), encode(run));
+                return self.list(batch, run);
+            }
+            RunChange::Forget(forget) => forget,
+        };
+        for run in &forget.runs {
+            batch.remove(&self.runs, run.run.as_str());
+            batch.remove(&self.live, run.run.as_str());
+            batch.remove(&self.idle, keys::idle(run.idle_since(), &run.run));
+            batch
+                .remove(&self.thread_runs, keys::thread_run(&run.thread, run.created_at, &run.run));
+        }
+        for (since, run) in &forget.stale {
+            batch.remove(&self.idle, keys::idle(*since, run));
+        }
+        if let Some((thread, past)) = &forget.past {
+            batch.insert(&self.past, thread.as_str(), keys::past(*past));
+        }
     }
 
     fn row(&self, thread: &[u8]) -> Result<Option<ThreadRow>, EngineError> {
@@ -90,13 +147,8 @@ impl Engine for FjallEngine {
             batch.insert(&self.numbers, row.no.to_be_bytes(), thread);
             batch.insert(&self.owners, keys::owner(&row.owner, row.no), thread);
         }
-        for run in &group.runs {
-            batch.insert(&self.runs, run.run.as_str(), encode(run));
-            if run.live {
-                batch.insert(&self.live, run.run.as_str(), "");
-            } else {
-                batch.remove(&self.live, run.run.as_str());
-            }
+        for change in &group.runs {
+            self.change_runs(&mut batch, change);
         }
         if let Some(probe) = group.probe {
             batch.insert(&self.firsts, keys::PROBE, probe.to_be_bytes());
@@ -147,6 +199,23 @@ impl Engine for FjallEngine {
         Ok(rows)
     }
 
+    fn older_threads(
+        &self,
+        owner: Option<&str>,
+        before: u64,
+        limit: usize,
+    ) -> Result<Vec<ThreadRow>, EngineError> {
+        let older = match owner {
+            Some(owner) => self.owners.range(keys::owner(owner, 0)..keys::owner(owner, before)),
+            None => self.numbers.range(0_u64.to_be_bytes()..before.to_be_bytes()),
+        };
+        let mut rows = Vec::new();
+        for entry in older.rev().take(limit) {
+            rows.extend(self.row(&entry.value()?)?);
+        }
+        Ok(rows)
+    }
+
     fn last_no(&self) -> Result<u64, EngineError> {
         let Some(last) = self.numbers.last_key_value() else { return Ok(0) };
         keys::number(&last.key()?).ok_or_else(|| EngineError("a key of `numbers` is broken".into()))
@@ -156,14 +225,54 @@ impl Engine for FjallEngine {
         self.runs.get(run.as_str())?.map(|row| decode(&row)).transpose()
     }
 
-    fn live_runs(&self) -> Result<Vec<RunRecord>, EngineError> {
+    fn live_runs(
+        &self,
+        after: Option<&RunId>,
+        limit: usize,
+    ) -> Result<Vec<RunRecord>, EngineError> {
+        let from = after.map_or(Bound::Unbounded, |after| Bound::Excluded(after.as_str()));
         let mut runs = Vec::new();
-        for entry in self.live.iter() {
+        for entry in self.live.range::<&str, _>((from, Bound::Unbounded)).take(limit) {
             if let Some(row) = self.runs.get(entry.key()?)? {
                 runs.push(decode(&row)?);
             }
         }
         Ok(runs)
+    }
+
+    fn idle_runs(&self, until: u64, limit: usize) -> Result<Vec<IdleRun>, EngineError> {
+        let mut runs = Vec::new();
+        for entry in self.idle.iter().take(limit) {
+            let key = entry.key()?;
+            let (since, run) = keys::idle_parts(&key)
+                .ok_or_else(|| EngineError("a key of `idle` is broken".into()))?;
+            if since > until {
+                break;
+            }
+            let record = self.run(&run)?;
+            runs.push(IdleRun { since, run, record });
+        }
+        Ok(runs)
+    }
+
+    fn runs_of(&self, thread: &ThreadId, limit: usize) -> Result<Vec<RunRecord>, EngineError> {
+        let mut runs = Vec::new();
+        for entry in self.thread_runs.prefix(keys::thread_runs_prefix(thread)).rev().take(limit) {
+            let run = keys::thread_run_run(thread, &entry.key()?)
+                .ok_or_else(|| EngineError("a key of `thread_runs` is broken".into()))?;
+            runs.extend(self.run(&run)?);
+        }
+        Ok(runs)
+    }
+
+    fn past(&self, thread: &ThreadId) -> Result<Option<Past>, EngineError> {
+        let Some(value) = self.past.get(thread.as_str())? else { return Ok(None) };
+        let past = keys::past_parts(&value);
+        past.map(Some).ok_or_else(|| EngineError("a row of `past` is broken".into()))
+    }
+
+    fn count_runs(&self) -> Result<u64, EngineError> {
+        Ok(self.runs.len()? as u64)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Memory, for tests: the same behaviour without a disk, and faults on demand.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -11,8 +11,8 @@ use std::{
 use parking_lot::Mutex;
 use rethread_shared::{EventId, RunId, ThreadId};
 
-use super::{Engine, EngineError, Group, ThreadRow};
-use crate::log::{PageLimit, Record, RunRecord};
+use super::{Engine, EngineError, Group, RunChange, ThreadRow};
+use crate::log::{IdleRun, PageLimit, Past, Record, RunRecord};
 
 /// Keeps everything in memory. Nothing survives the process. Clones are the same memory.
 #[derive(Clone, Debug, Default)]
@@ -37,6 +37,8 @@ struct Rows {
     ids: BTreeMap<(u64, EventId), u64>,
     threads: BTreeMap<ThreadId, ThreadRow>,
     runs: BTreeMap<RunId, RunRecord>,
+    idle: BTreeSet<(u64, RunId)>,
+    past: BTreeMap<ThreadId, Past>,
 }
 
 impl MemoryEngine {
@@ -101,8 +103,8 @@ impl Engine for MemoryEngine {
         for row in &group.threads {
             rows.threads.insert(row.thread.clone(), row.clone());
         }
-        for run in &group.runs {
-            rows.runs.insert(run.run.clone(), run.clone());
+        for change in &group.runs {
+            rows.change_runs(change);
         }
         if self.faults.answers.load(Ordering::SeqCst) {
             return Err(EngineError("injected: the write is not confirmed".into()));
@@ -149,6 +151,18 @@ impl Engine for MemoryEngine {
         Ok(found)
     }
 
+    fn older_threads(
+        &self,
+        owner: Option<&str>,
+        before: u64,
+        limit: usize,
+    ) -> Result<Vec<ThreadRow>, EngineError> {
+        let mut older = self.threads(owner, usize::MAX)?;
+        older.retain(|row| row.no < before);
+        older.truncate(limit);
+        Ok(older)
+    }
+
     fn last_no(&self) -> Result<u64, EngineError> {
         Ok(self.rows()?.threads.values().map(|row| row.no).max().unwrap_or(0))
     }
@@ -157,7 +171,65 @@ impl Engine for MemoryEngine {
         Ok(self.rows()?.runs.get(run).cloned())
     }
 
-    fn live_runs(&self) -> Result<Vec<RunRecord>, EngineError> {
-        Ok(self.rows()?.runs.values().filter(|run| run.live).cloned().collect())
+    fn live_runs(
+        &self,
+        after: Option<&RunId>,
+        limit: usize,
+    ) -> Result<Vec<RunRecord>, EngineError> {
+        let rows = self.rows()?;
+        let later = rows.runs.values().filter(|row| after.is_none_or(|after| row.run > *after));
+        Ok(later.filter(|row| row.live).take(limit).cloned().collect())
+    }
+
+    fn idle_runs(&self, until: u64, limit: usize) -> Result<Vec<IdleRun>, EngineError> {
+        let rows = self.rows()?;
+        let first = rows.idle.iter().take_while(|(since, _)| *since <= until).take(limit);
+        let note = |(since, run): &(u64, RunId)| {
+            let record = rows.runs.get(run).cloned();
+            IdleRun { since: *since, run: run.clone(), record }
+        };
+        Ok(first.map(note).collect())
+    }
+
+    fn runs_of(&self, thread: &ThreadId, limit: usize) -> Result<Vec<RunRecord>, EngineError> {
+        let rows = self.rows()?;
+        let mut runs: Vec<_> =
+            rows.runs.values().filter(|row| row.thread == *thread).cloned().collect();
+        runs.sort_by(|a, b| (b.created_at, &b.run).cmp(&(a.created_at, &a.run)));
+        runs.truncate(limit);
+        Ok(runs)
+    }
+
+    fn past(&self, thread: &ThreadId) -> Result<Option<Past>, EngineError> {
+        Ok(self.rows()?.past.get(thread).copied())
+    }
+
+    fn count_runs(&self) -> Result<u64, EngineError> {
+        Ok(self.rows()?.runs.len() as u64)
+    }
+}
+
+impl Rows {
+    fn change_runs(&mut self, change: &RunChange) {
+        let forget = match change {
+            RunChange::Remember(run) => {
+                self.runs.insert(run.run.clone(), run.clone());
+                if !run.live {
+                    self.idle.insert((run.idle_since(), run.run.clone()));
+                }
+                return;
+            }
+            RunChange::Forget(forget) => forget,
+        };
+        for run in &forget.runs {
+            self.runs.remove(&run.run);
+            self.idle.remove(&(run.idle_since(), run.run.clone()));
+        }
+        for note in &forget.stale {
+            self.idle.remove(note);
+        }
+        if let Some((thread, past)) = &forget.past {
+            self.past.insert(thread.clone(), *past);
+        }
     }
 }

@@ -20,8 +20,8 @@ use super::{
 };
 use crate::{
     log::{
-        Appended, LogError, NewRecord, NewThread, Record, RequestId, RunRecord,
-        engine::{Engine, EngineError, Group, GroupEvent, ThreadRow},
+        Appended, LogError, NewRecord, NewThread, Record, RequestId,
+        engine::{Engine, EngineError, Group, GroupEvent, RunChange, ThreadRow},
     },
     metrics::meters::Commits,
 };
@@ -44,8 +44,8 @@ pub(super) enum Job {
         since: Instant,
         answer: oneshot::Sender<Result<Vec<Appended>, LogError>>,
     },
-    Run {
-        run: RunRecord,
+    Runs {
+        change: RunChange,
         answer: oneshot::Sender<Result<(), LogError>>,
     },
     Probe {
@@ -60,6 +60,9 @@ impl Job {
         match self {
             Self::Append { events, .. } => {
                 (events.len(), events.iter().map(|event| event.body.len()).sum())
+            }
+            Self::Runs { change: RunChange::Forget(forget), .. } => {
+                (forget.runs.len() + forget.stale.len() + 1, 0)
             }
             _ => (1, 0),
         }
@@ -311,8 +314,8 @@ impl Committer {
                     let _ = answer.send(done);
                 }));
             }
-            Job::Run { run, answer } => {
-                staged.group.runs.push(run);
+            Job::Runs { change, answer } => {
+                staged.group.runs.push(change);
                 staged.answers.push(Box::new(move |done| {
                     let _ = answer.send(done);
                 }));
@@ -402,7 +405,7 @@ fn number(
 fn refuse(job: Job, error: &LogError) {
     match job {
         Job::Create { answer, .. } => drop(answer.send(Err(error.clone()))),
-        Job::Thread { answer, .. } | Job::Run { answer, .. } | Job::Probe { answer, .. } => {
+        Job::Thread { answer, .. } | Job::Runs { answer, .. } | Job::Probe { answer, .. } => {
             drop(answer.send(Err(error.clone())));
         }
         Job::Append { answer, .. } => drop(answer.send(Err(error.clone()))),

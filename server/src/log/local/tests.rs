@@ -80,6 +80,8 @@ async fn calls_keep_their_order_and_a_remembered_run_is_there() {
         connected: true,
         live: true,
         active_at: 0,
+        standard: None,
+        first: None,
     };
     let remembered = log.remember(run.clone());
     let one = log.append(&thread, events(0..1));
@@ -89,9 +91,9 @@ async fn calls_keep_their_order_and_a_remembered_run_is_there() {
     assert_eq!(one.await.unwrap()[0].seq, 1);
     remembered.await.unwrap();
     assert_eq!(log.recall(&run.run).unwrap(), Some(run.clone()));
-    assert_eq!(log.live_runs().await.unwrap(), std::slice::from_ref(&run));
+    assert_eq!(log.live_runs(None, 9).await.unwrap(), std::slice::from_ref(&run));
     log.remember(RunRecord { live: false, ..run }).await.unwrap();
-    assert!(log.live_runs().await.unwrap().is_empty());
+    assert!(log.live_runs(None, 9).await.unwrap().is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -26,7 +26,7 @@ struct Me {
 async fn me(Extension(Operator(grant)): Extension<Operator>) -> Json<Me> {
     Json(Me {
         user: grant.user().clone(),
-        scopes: grant.scopes().map(|scope| scope.to_string()).collect(),
+        scopes: grant.scopes().iter().map(|scope| scope.to_string()).collect(),
         expires_at: grant.expires_at(),
     })
 }
