@@ -15,6 +15,7 @@ use futures_util::{FutureExt, future::BoxFuture};
 use parking_lot::Mutex;
 use rethread_shared::{EventId, RunId, ThreadId};
 use tokio::sync::{oneshot, watch};
+use tracing::Span;
 
 use super::{
     Appended, Condition, Created, Forget, IdleRun, Log, LogError, NewRecord, NewThread, PageLimit,
@@ -198,7 +199,8 @@ impl Log for LocalLog {
         let queued = self.core().existing(thread).and_then(|thread| {
             let since = Instant::now();
             let (answer, appended) = oneshot::channel();
-            self.queue(Job::Append { term, thread, events, since, answer })?;
+            let span = Span::current();
+            self.queue(Job::Append { term, thread, events, since, span, answer })?;
             Ok(appended)
         });
         self.answer(queued)

@@ -12,6 +12,7 @@ use rethread_shared::{
     limits::{COMMIT_SLOW, GROUP_BYTES_MAX, GROUP_EVENTS_MAX, LOG_REOPEN_MIN},
 };
 use tokio::sync::oneshot;
+use tracing::Span;
 
 use super::{
     core::{Core, OpenThread},
@@ -42,6 +43,8 @@ pub(super) enum Job {
         events: Vec<NewRecord>,
         /// When it was given to the log.
         since: Instant,
+        /// What it is part of, for traces.
+        span: Span,
         answer: oneshot::Sender<Result<Vec<Appended>, LogError>>,
     },
     Runs {
@@ -196,6 +199,7 @@ impl Committer {
             }
             return;
         }
+        let _traced = trace(&jobs).entered();
         let mut staged = Staged::default();
         let written = self.stage_all(jobs, &mut staged).and_then(|()| {
             if staged.group.is_empty() { Ok(()) } else { self.write(&staged.group) }
@@ -400,6 +404,20 @@ fn number(
         appended.push(Appended { seq, duplicate: false });
     }
     Ok(appended)
+}
+
+/// The commit as a part of the traces of everything that it makes durable.
+fn trace(jobs: &[Job]) -> Span {
+    let mut causes = jobs.iter().filter_map(|job| match job {
+        Job::Append { span, .. } if !span.is_none() => Some(span),
+        _ => None,
+    });
+    let Some(first) = causes.next() else { return Span::none() };
+    let commit = tracing::debug_span!(parent: first, "commit", jobs = jobs.len());
+    for cause in causes {
+        commit.follows_from(cause);
+    }
+    commit
 }
 
 fn refuse(job: Job, error: &LogError) {
