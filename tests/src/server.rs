@@ -26,9 +26,9 @@ const PORTS: std::ops::Range<u16> = 16_000..32_000;
 pub struct Server {
     child: Option<Child>,
     folder: TempDir,
+    data: PathBuf,
     port: u16,
     args: Vec<String>,
-    env: Vec<(String, String)>,
 }
 
 impl Server {
@@ -44,25 +44,28 @@ impl Server {
     /// When it does not come up.
     #[must_use]
     pub fn start_with(args: &[&str]) -> Self {
-        Self::start_with_all(args, &[])
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let data = folder.path().join("data");
+        Self::start_in(folder, data, args)
     }
 
-    /// Starts one with further variables in its environment.
+    /// Starts one on a data folder of the test's own.
     ///
     /// # Panics
     /// When it does not come up.
     #[must_use]
-    pub fn start_with_env(env: &[(&str, &str)]) -> Self {
-        Self::start_with_all(&[], env)
+    pub fn start_on(data: &Path, args: &[&str]) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        Self::start_in(folder, data.to_path_buf(), args)
     }
 
-    fn start_with_all(args: &[&str], env: &[(&str, &str)]) -> Self {
+    fn start_in(folder: TempDir, data: PathBuf, args: &[&str]) -> Self {
         let mut server = Self {
             child: None,
-            folder: tempfile::tempdir().expect("a temporary folder"),
+            folder,
+            data,
             port: 0,
             args: args.iter().map(ToString::to_string).collect(),
-            env: env.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect(),
         };
         for _ in 0..10 {
             server.port = rand::random_range(PORTS);
@@ -80,7 +83,8 @@ impl Server {
     #[must_use]
     pub fn start_on_any_port() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let mut server = Self { child: None, folder, port: 0, args: vec![], env: vec![] };
+        let data = folder.path().join("data");
+        let mut server = Self { child: None, folder, data, port: 0, args: vec![] };
         assert!(server.launch(), "rethread did not come up:\n{}", server.log_tail());
         server
     }
@@ -116,6 +120,12 @@ impl Server {
     #[must_use]
     pub fn token_of(&self, user: &str) -> String {
         token(&["--user", user, "--scope", SCOPES])
+    }
+
+    /// HTTP with a token for operators.
+    #[must_use]
+    pub fn operator(&self) -> Api {
+        Api::new(&self.url(), &token(&["--user", "ops", "--scope", "admin"]))
     }
 
     /// HTTP with a token for everything.
@@ -180,7 +190,7 @@ impl Server {
     /// Its data folder.
     #[must_use]
     pub fn data(&self) -> PathBuf {
-        self.folder.path().join("data")
+        self.data.clone()
     }
 
     /// Resident memory, KiB.
@@ -210,7 +220,6 @@ impl Server {
             .arg(self.data())
             .args(&self.args)
             .env("RETHREAD_SECRET", SECRET)
-            .envs(self.env.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(self.log_file())

@@ -92,7 +92,7 @@ async fn in_dev_mode_a_front_end_on_this_machine_may_come_and_no_name_that_only_
 #[tokio::test]
 async fn tokens_are_in_no_log_wherever_they_are_put() {
     // Loud: everything of everybody.
-    let server = Server::start_with_env(&[("RUST_LOG", "trace")]);
+    let server = Server::start_with(&["--logs-level", "trace"]);
     let good = server.token_of("ada");
     let dead = token(&["--user", "ada", "--ttl", "0s"]);
     let foreign = good.rsplit_once('.').unwrap().0.to_owned() + ".c2lnbmF0dXJlLW9mLW5vYm9keQ";
