@@ -16,6 +16,7 @@ mod load;
 mod log;
 mod print;
 pub(crate) mod setting;
+mod shutdown;
 mod value;
 
 pub use agents::Agents;
@@ -25,6 +26,7 @@ pub use load::{ConfigError, InForce, Loaded, Origin, Sources};
 pub use log::Log;
 pub use print::example;
 pub use setting::{Entry, Field, Group, Setting};
+pub use shutdown::Shutdown;
 pub use value::{Secret, Size, Span};
 
 pub(crate) use setting::settings;
@@ -33,6 +35,7 @@ use std::path::PathBuf;
 
 use crate::{
     bridge::{
+        queue::QueueSettings,
         resolve::orchestrator::settings::OrchestratorSettings,
         settings::{RegistrySettings, RunSettings},
     },
@@ -50,6 +53,10 @@ setting::groups! {
         tls: tls::Settings,
         /// What one user and one address may take.
         limits: guard::Limits,
+        /// How the server stops.
+        shutdown: Shutdown,
+        /// What may wait for the log.
+        queue: QueueSettings,
         /// Who may do what.
         auth: Auth,
         /// The durable log.

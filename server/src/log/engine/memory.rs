@@ -17,6 +17,8 @@ pub struct MemoryEngine {
     rows: Mutex<Rows>,
     fail_writes: AtomicBool,
     fail_reads: AtomicBool,
+    /// Held while writes are.
+    hold: Mutex<()>,
 }
 
 #[derive(Debug, Default)]
@@ -35,6 +37,11 @@ impl MemoryEngine {
         self.fail_writes.store(fail, Ordering::SeqCst);
     }
 
+    /// Writes wait while what this gives is kept, as on a disk that does not answer.
+    pub fn hold_writes(&self) -> parking_lot::MutexGuard<'_, ()> {
+        self.hold.lock()
+    }
+
     /// From now on every read fails.
     pub fn fail_reads(&self, fail: bool) {
         self.fail_reads.store(fail, Ordering::SeqCst);
@@ -50,6 +57,7 @@ impl MemoryEngine {
 
 impl Engine for MemoryEngine {
     fn write(&self, group: &Group) -> Result<(), EngineError> {
+        drop(self.hold.lock());
         if self.fail_writes.load(Ordering::SeqCst) {
             return Err(EngineError("injected: writes fail".into()));
         }
