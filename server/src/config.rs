@@ -14,6 +14,7 @@ mod auth;
 mod http;
 mod load;
 mod log;
+mod logs;
 mod print;
 pub(crate) mod setting;
 mod shutdown;
@@ -24,6 +25,7 @@ pub use auth::Auth;
 pub use http::Http;
 pub use load::{ConfigError, InForce, Loaded, Origin, Sources};
 pub use log::Log;
+pub use logs::{LogFormat, Logs};
 pub use print::example;
 pub use setting::{Entry, Field, Group, Setting};
 pub use shutdown::Shutdown;
@@ -71,6 +73,8 @@ setting::groups! {
         runs: RunSettings,
         /// The metrics.
         metrics: metrics::Settings,
+        /// What the server writes about itself.
+        logs: Logs,
     }
 }
 
