@@ -121,6 +121,7 @@ impl Bridge {
             work,
             owner: thread.owner.clone(),
             tried: None,
+            since: std::time::Instant::now(),
         }));
     }
 
