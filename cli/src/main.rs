@@ -13,6 +13,7 @@ mod export;
 mod health;
 mod import;
 mod lines;
+mod logging;
 mod migrate;
 mod pages;
 mod progress;
@@ -31,6 +32,8 @@ mod tail;
 mod terminal;
 mod threads;
 mod token;
+#[cfg(feature = "otel")]
+mod traces;
 
 use std::process::ExitCode;
 

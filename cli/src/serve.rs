@@ -6,7 +6,7 @@ use rethread_server::{config::Secret, server};
 use rethread_shared::limits::SECRET_BYTES_MIN;
 use tokio::net::TcpListener;
 
-use crate::{config::Settings, secret::checked};
+use crate::{config::Settings, logging, secret::checked};
 
 /// The flags of `rethread serve`.
 #[derive(Debug, Args)]
@@ -18,14 +18,8 @@ pub(crate) struct Serve {
 /// Serves until told to stop.
 #[tokio::main]
 pub(crate) async fn run(args: Serve) -> anyhow::Result<()> {
-    tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .with_env_filter(
-            tracing_subscriber::EnvFilter::try_from_default_env()
-                .unwrap_or_else(|_| "info,fjall=warn,lsm_tree=warn".into()),
-        )
-        .init();
     let mut config = args.settings.load()?.config;
+    let logging = logging::start(&config.logs)?;
     let auth = &mut config.auth;
     auth.secret = match auth.secret.take() {
         Some(secret) => Some(Secret::new(checked(secret.reveal().to_owned())?)),
@@ -45,10 +39,12 @@ pub(crate) async fn run(args: Serve) -> anyhow::Result<()> {
     if config.auth.dev {
         tracing::warn!("--dev: whoever reaches {address} gets a token for everything");
     }
-    server::run(listener, config, stop_signal(), move || {
-        println!("rethread listening on http://{address}");
+    let served = server::run(listener, config, stop_signal(), move |scheme| {
+        println!("rethread listening on {scheme}://{address}");
     })
-    .await
+    .await;
+    tokio::task::spawn_blocking(move || logging.end()).await?;
+    served
 }
 
 /// Completes at SIGTERM or Ctrl-C.

@@ -182,6 +182,8 @@ struct Count {
     last: u64,
     /// Events that the table of ids leads to.
     indexed: u64,
+    /// All of its events could be read.
+    is_whole: bool,
 }
 
 impl<'a> Check<'a> {
@@ -202,22 +204,17 @@ impl<'a> Check<'a> {
                 self.event(threads, &mut state, key, body);
                 ControlFlow::Continue(())
             });
-            let last = state.thread.as_ref().map(|thread| thread.no());
-            self.close(state);
-            next = match (scanned, last) {
-                (Ok(()), _) => None,
-                (Err(error), last) => {
-                    let broken = last.unwrap_or(from);
-                    let name = threads.get(&broken).map(|row| row.thread.to_string());
-                    let name = name.unwrap_or_else(|| format!("number {broken}"));
-                    let expected = "events that can be read";
-                    self.found(Finding::new(Law::Readable, expected, error.0).of(name));
-                    // Where even the next thread cannot be reached, there is no more to read.
-                    broken
-                        .checked_add(1)
-                        .filter(|next| *next > from && threads.range(next..).next().is_some())
-                }
+            let Err(error) = scanned else {
+                self.finish(&mut state);
+                break;
             };
+            // What comes behind is not known, so nothing is said of it.
+            let broken = state.thread.as_ref().map_or(from, ThreadCheck::no);
+            let unknown = Count { last: u64::MAX, is_whole: false, ..Count::default() };
+            state.counts.insert(broken, unknown);
+            let name = name(threads, broken);
+            self.found(Finding::new(Law::Readable, "events that can be read", error.0).of(name));
+            next = broken.checked_add(1).filter(|next| threads.range(next..).next().is_some());
         }
         counts
     }
@@ -256,10 +253,6 @@ impl<'a> Check<'a> {
         findings.into_iter().for_each(|finding| self.found(finding));
     }
 
-    fn close(&mut self, mut state: Reading<'_, '_>) {
-        self.finish(&mut state);
-    }
-
     fn finish(&mut self, state: &mut Reading<'_, '_>) {
         let Some(thread) = state.thread.take() else { return };
         let (no, mut findings) = (thread.no(), Vec::new());
@@ -282,3 +275,6 @@ fn name(threads: &Rows, no: u64) -> String {
     let row: Option<&ThreadId> = threads.get(&no).map(|row| &row.thread);
     row.map_or_else(|| format!("number {no}"), ToString::to_string)
 }
+
+#[cfg(test)]
+mod tests;

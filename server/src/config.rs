@@ -14,6 +14,7 @@ mod auth;
 mod http;
 mod load;
 mod log;
+mod logs;
 mod print;
 pub(crate) mod setting;
 mod value;
@@ -23,6 +24,7 @@ pub use auth::Auth;
 pub use http::Http;
 pub use load::{ConfigError, InForce, Loaded, Origin, Sources};
 pub use log::Log;
+pub use logs::{LogFormat, Logs};
 pub use print::example;
 pub use setting::{Entry, Field, Group, Setting};
 pub use value::{Secret, Size, Span};
@@ -36,6 +38,8 @@ use crate::{
         resolve::orchestrator::settings::OrchestratorSettings,
         settings::{RegistrySettings, RunSettings},
     },
+    guard,
+    listener::tls,
     metrics,
 };
 
@@ -44,6 +48,10 @@ setting::groups! {
     pub struct Config {
         /// The listener and its connections.
         http: Http,
+        /// TLS.
+        tls: tls::Settings,
+        /// What one user and one address may take.
+        limits: guard::Limits,
         /// Who may do what.
         auth: Auth,
         /// The durable log.
@@ -58,6 +66,8 @@ setting::groups! {
         runs: RunSettings,
         /// The metrics.
         metrics: metrics::Settings,
+        /// What the server writes about itself.
+        logs: Logs,
     }
 }
 

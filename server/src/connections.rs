@@ -19,6 +19,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     bridge::desk::ConnectionId,
     feed::Cursor,
+    guard::Seat,
     metrics::{
         self,
         meters::{Counted, Delivery, Feeds, Transport},
@@ -104,10 +105,19 @@ pub struct Place {
     pub id: ConnectionId,
     card: Arc<Card>,
     open: Arc<Open>,
+    /// Its place among the connections of its address, where those are counted by requests.
+    seat: Option<Seat>,
     _counted: Counted,
 }
 
 impl Place {
+    /// Keeps an address's seat for as long.
+    #[must_use]
+    pub fn with(mut self, seat: Option<Seat>) -> Self {
+        self.seat = seat;
+        self
+    }
+
     /// What is known of it.
     #[must_use]
     pub fn card(&self) -> &Card {
@@ -135,7 +145,7 @@ impl Connections {
         open.insert(id, card.clone());
         drop(open);
         let counted = self.delivery.of(transport).connections.one_more();
-        Some(Place { id, card, open: self.open.clone(), _counted: counted })
+        Some(Place { id, card, open: self.open.clone(), seat: None, _counted: counted })
     }
 
     /// How many are open.

@@ -75,6 +75,7 @@ pub fn install() -> Exposition {
         for metric in TABLE {
             metric.describe();
         }
+        meters::show_zeros();
         gauge!(BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
         gauge!(PROCESS_START_TIME_SECONDS).set(crate::now::unix_ms() as f64 / 1_000.0);
         ours
@@ -151,6 +152,29 @@ mod tests {
                     "{name}: `{label}` has no bound"
                 );
             }
+        }
+    }
+
+    #[test]
+    fn the_operators_page_lists_every_metric() {
+        let page = include_str!("../../docs/operating.md");
+        for metric in TABLE {
+            let kind = match metric.kind {
+                Kind::Counter => "counter",
+                Kind::Gauge => "gauge",
+                Kind::Histogram(_) => "histogram",
+            };
+            let labels: Vec<_> = metric.labels.iter().map(|label| format!("`{label}`")).collect();
+            let row = format!(
+                "| `{}` | {kind} | {} | {} |",
+                metric.name,
+                labels.join(", "),
+                metric.help()
+            );
+            assert!(
+                page.contains(&row),
+                "docs/operating.md, section Metrics, needs the row\n{row}"
+            );
         }
     }
 

@@ -16,9 +16,9 @@ mod ws;
 
 use std::sync::Arc;
 
-use axum::{Router, serve::ListenerExt};
+use axum::Router;
 use rethread_shared::{ErrorCode, WireError, limits::HTTP_BODY_BYTES_MAX};
-use tokio::net::TcpListener;
+use tower_http::compression::CompressionLayer;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -80,12 +80,13 @@ pub fn router(server: &Server) -> Router {
 
 /// The routes of a server of its own: the endpoints and the chat page. With `dev`, tokens are handed
 /// out to whoever asks.
-fn with_page(shared: Shared, dev: bool) -> Router {
+pub(crate) fn with_page(shared: Shared, dev: bool) -> Router {
     let mut router = endpoints();
     if dev {
         router = router.routes(routes!(token::dev));
     }
-    finish(router.fallback(page::serve), App { shared })
+    // Never events as they happen: a compressor would hold them back. Its defaults leave them out.
+    finish(router.fallback(page::serve), App { shared }).layer(CompressionLayer::new())
 }
 
 /// Every endpoint, each with its description: a handler that has none cannot be added.
@@ -115,30 +116,6 @@ fn finish(router: OpenApiRouter<Arc<App>>, app: App) -> Router {
         .layer(axum::extract::DefaultBodyLimit::max(HTTP_BODY_BYTES_MAX))
         .layer(axum::middleware::from_fn_with_state(app.clone(), request::follow))
         .with_state(app)
-}
-
-/// Answers requests on `listener` until `shutdown` completes, and then those that are under way.
-///
-/// # Errors
-/// When the listener breaks.
-pub async fn serve(
-    listener: TcpListener,
-    shared: Shared,
-    dev: bool,
-    shutdown: impl Future<Output = ()> + Send + 'static,
-) -> std::io::Result<()> {
-    let listener = listener.tap_io(|stream| {
-        // Without it a small frame waits for the answer to the one before.
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "TCP_NODELAY");
-        }
-    });
-    axum::serve(
-        listener,
-        with_page(shared, dev).into_make_service_with_connect_info::<std::net::SocketAddr>(),
-    )
-    .with_graceful_shutdown(shutdown)
-    .await
 }
 
 async fn nothing(uri: axum::http::Uri) -> Problem {

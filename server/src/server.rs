@@ -12,6 +12,7 @@ use rethread_shared::{
     limits::{DRAIN_DEADLINE, METRICS_UPKEEP},
 };
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     auth::{Gate, KeySources, Keys, Scope},
@@ -23,7 +24,9 @@ use crate::{
     },
     config::Config,
     connections::Connections,
+    guard,
     health::{Health, Part, State},
+    listener::{Listener, tls::Tls},
     log::{
         LocalLog, Log,
         engine::{Engine, Group, fjall::FjallEngine},
@@ -95,11 +98,13 @@ impl Server {
         };
         let bridge = Bridge::with(Arc::new(log.clone()) as Arc<dyn Log>, setup);
         bridge.recover().await.context("taking up the runs of before")?;
+        let guard = Arc::new(guard::Guard::new(&config.limits));
         let shared = Shared {
             bridge,
             gate: Arc::new(gate),
             connections: Arc::new(Connections::default()),
             health: health.clone(),
+            guard: guard.clone(),
             heartbeat: config.http.heartbeat.get(),
             metrics: config.metrics,
         };
@@ -116,8 +121,10 @@ impl Server {
             }
         };
         let sweep = shared.gate.clone().sweep();
-        let chores =
-            async { tokio::join!(watched, asked, swept, exposition.keep_up(), figures, sweep) };
+        let limited = async move { guard.keep_up().await };
+        let chores = async {
+            tokio::join!(watched, asked, swept, exposition.keep_up(), figures, sweep, limited)
+        };
         tokio::spawn(async move { stopped.run_until_cancelled(chores).await });
         Ok(Self { shared, log })
     }
@@ -182,7 +189,7 @@ fn orchestrator(
     Ok(Some(Asked { guard: Guard::new(http, settings, Some(health.clone())), about }))
 }
 
-/// Serves until `shutdown` completes; calls `ready` once it takes connections. At the end readiness
+/// Serves until `shutdown` completes; calls `ready` with `http` or `https` once it takes connections. At the end readiness
 /// fails, nothing new is accepted, the open connections are told when to come back, and what is
 /// queued is written.
 ///
@@ -192,7 +199,7 @@ pub async fn run(
     listener: TcpListener,
     config: Config,
     shutdown: impl Future<Output = ()> + Send + 'static,
-    ready: impl FnOnce() + Send,
+    ready: impl FnOnce(&str) + Send,
 ) -> anyhow::Result<()> {
     if config.auth.dev && !listener.local_addr()?.ip().is_loopback() {
         bail!(
@@ -201,23 +208,31 @@ pub async fn run(
             listener.local_addr()?
         );
     }
-    let dev = config.auth.dev;
+    let tls = Tls::open(&config.tls)?;
+    let is_tls = tls.is_some();
+    let (dev, http) = (config.auth.dev, config.http.clone());
     let server = Server::open(config).await?;
-    let stopping = server.clone();
-    let signal = async move {
-        shutdown.await;
-        tracing::info!("stopping: telling the connections when to come back");
-        stopping.stop();
-    };
-    let serve = routes::serve(listener, server.shared.clone(), dev, signal);
-    ready();
-    let stopped = server.shared.connections.leaving().clone();
-    tokio::select! {
-        served = serve => served?,
-        // Requests that are under way get the same time as connections.
-        () = async { stopped.cancelled().await; tokio::time::sleep(DRAIN_DEADLINE).await } => {}
+    let guard = server.shared.guard.clone();
+    let routes = routes::with_page(server.shared.clone(), dev);
+    let stopping = CancellationToken::new();
+    let listener = Listener { tcp: listener, tls: tls.clone(), http, guard };
+    let serving = tokio::spawn(listener.serve(routes, stopping.clone()));
+    let watching = tls.map(|tls| tokio::spawn(async move { tls.watch().await }));
+    ready(if is_tls { "https" } else { "http" });
+    shutdown.await;
+    tracing::info!("stopping: telling the connections when to come back");
+    server.shared.health.stop();
+    stopping.cancel();
+    server.stop();
+    // Requests that are under way get the same time as connections.
+    match tokio::time::timeout(DRAIN_DEADLINE, serving).await {
+        Ok(served) => served?,
+        Err(_) => tracing::warn!("some requests were not answered in time"),
     }
     server.close().await;
+    if let Some(watching) = watching {
+        watching.abort();
+    }
     tracing::info!("stopped");
     Ok(())
 }

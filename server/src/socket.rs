@@ -7,22 +7,35 @@ mod requests;
 
 use std::{sync::Arc, time::Duration};
 
-use axum::extract::ws::{CloseFrame, Message, WebSocket};
 use futures_util::{SinkExt, StreamExt};
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
 use rethread_shared::{
     CloseCode, ErrorCode, WireError,
     frame::{self, Goodbye, ServerFrame, TokenExpiring, WireErrorFrame},
     limits::{
         BAD_FRAMES_MAX, CLOSE_DEADLINE, GOODBYE_SPREAD, HEARTBEATS_MISSED_MAX, HELLO_DEADLINE,
-        NOTES_WAITING_MAX, WRITE_STALL,
+        NOTES_WAITING_MAX,
     },
 };
-use tokio::{sync::mpsc, time::Instant};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    sync::mpsc,
+    time::Instant,
+};
+use tokio_tungstenite::{
+    WebSocketStream,
+    tungstenite::{
+        self, Message, Utf8Bytes,
+        protocol::{CloseFrame, frame::coding::CloseCode as Standard},
+    },
+};
 
 use crate::{
     auth::{Access, Gate},
     bridge::{Bridge, desk::Note},
     connections::{self, Connections, Place},
+    guard::Guard,
     health::Health,
     metrics::meters::Transport,
     now,
@@ -46,6 +59,8 @@ pub struct Shared {
     pub health: Arc<Health>,
     /// See [`rethread_shared::limits::HEARTBEAT`].
     pub heartbeat: Duration,
+    /// What one user and one address may take.
+    pub guard: Arc<Guard>,
     /// Who may read the metrics.
     pub metrics: crate::metrics::Settings,
 }
@@ -56,7 +71,7 @@ struct Socket {
     place: Place,
     /// Names what it asks in the logs.
     request: Request,
-    ws: WebSocket,
+    ws: WebSocketStream<TokioIo<Upgraded>>,
     /// What the client may do; `None` until its `hello`.
     access: Option<Access>,
     deliveries: Deliveries,
@@ -79,10 +94,33 @@ enum End {
     Gone,
     /// The server closes it.
     Close(CloseCode),
+    /// What came is no WebSocket message that can be read; nothing after it can be either.
+    Unreadable(Standard, &'static str),
     /// The server stops; the client is to come back.
     Goodbye,
     /// At once, and without a word: what is half written may be what the client may not have any more.
     Cut,
+    /// The user opens connections too fast; the client is to come back after so many milliseconds.
+    TooFast(u64),
+}
+
+impl From<tungstenite::Error> for End {
+    fn from(error: tungstenite::Error) -> Self {
+        match error {
+            tungstenite::Error::Capacity(_) => Self::Unreadable(Standard::Size, "frame_too_large"),
+            tungstenite::Error::Utf8(_) => Self::Unreadable(Standard::Invalid, "not_utf8"),
+            tungstenite::Error::Protocol(
+                tungstenite::error::ProtocolError::ResetWithoutClosingHandshake,
+            ) => Self::Gone,
+            tungstenite::Error::Protocol(_) => {
+                Self::Unreadable(Standard::Protocol, "not_websocket")
+            }
+            tungstenite::Error::Io(error) if error.kind() == std::io::ErrorKind::TimedOut => {
+                Self::Close(CloseCode::SlowReader)
+            }
+            _ => Self::Gone,
+        }
+    }
 }
 
 impl End {
@@ -90,14 +128,21 @@ impl End {
         match self {
             Self::Gone => "left",
             Self::Close(code) => code.reason(),
+            Self::Unreadable(_, reason) => reason,
             Self::Goodbye => CloseCode::GoingAway.reason(),
+            Self::TooFast(_) => "slow_down",
             Self::Cut => "cut",
         }
     }
 }
 
 /// Serves one client until it leaves or has to.
-pub async fn serve(ws: WebSocket, place: Place, request: Request, shared: Shared) {
+pub(crate) async fn serve(
+    ws: WebSocketStream<TokioIo<Upgraded>>,
+    place: Place,
+    request: Request,
+    shared: Shared,
+) {
     let now = Instant::now();
     let id = place.id;
     let mut socket = Socket {
@@ -144,7 +189,8 @@ impl Socket {
                 }
                 message = self.ws.next() => match message {
                     Some(Ok(message)) => self.receive(message).await,
-                    Some(Err(_)) | None => Err(End::Gone),
+                    Some(Err(error)) => Err(error.into()),
+                    None => Err(End::Gone),
                 },
                 answer = self.answers.next(), if !self.answers.is_empty() => self.write(answer).await,
                 Some(note) = self.notes.1.recv() => {
@@ -246,7 +292,7 @@ impl Socket {
                 "a binary frame came; this protocol is JSON in text frames",
             ))),
             Message::Close(_) => return Err(End::Gone),
-            Message::Ping(_) | Message::Pong(_) => return Ok(()),
+            Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => return Ok(()),
         };
         let refusal = match outcome {
             Ok(()) => {
@@ -259,7 +305,7 @@ impl Socket {
             let op = frame::op(text).unwrap_or_default();
             self.note(&op, &refusal);
         }
-        let code = refusal.error.code.clone();
+        let (code, retry_after_ms) = (refusal.error.code.clone(), refusal.error.retry_after_ms);
         self.write(answers::text(&ServerFrame::Error(refusal))).await?;
         // A connection that has a good token goes on with it while the keys for another cannot be had.
         let goes_on = code == ErrorCode::KeysUnavailable && self.access.is_some();
@@ -267,6 +313,9 @@ impl Socket {
             return Err(End::Close(end));
         }
         match code {
+            ErrorCode::SlowDown if self.access.is_none() => {
+                return Err(End::TooFast(retry_after_ms.unwrap_or(1_000)));
+            }
             ErrorCode::BadFrame
             | ErrorCode::UnknownOp
             | ErrorCode::FrameTooLarge
@@ -300,7 +349,7 @@ impl Socket {
             self.buffered += text.len() as u64;
         }
         // Waits only when the buffer has overflowed into the socket and that is full.
-        unless_cut(self.access.as_ref(), in_time(self.ws.feed(message))).await?;
+        unless_cut(self.access.as_ref(), async { Ok(self.ws.feed(message).await?) }).await?;
         self.sent = Instant::now();
         Ok(())
     }
@@ -323,9 +372,9 @@ impl Socket {
             for frame in taken.messages {
                 ws.feed(frame).await?;
             }
-            ws.flush().await
+            Ok(ws.flush().await?)
         };
-        unless_cut(self.access.as_ref(), in_time(writing)).await?;
+        unless_cut(self.access.as_ref(), writing).await?;
         let outgoing = self.shared.connections.delivery().of(Transport::WebSocket);
         outgoing.written(taken.events, taken.bytes + std::mem::take(&mut self.buffered));
         if let Some(since) = taken.since {
@@ -334,35 +383,46 @@ impl Socket {
         Ok(())
     }
 
+    async fn say_goodbye(
+        &mut self,
+        reason: &'static str,
+        retry_after_ms: u64,
+    ) -> (Standard, &'static str) {
+        let goodbye = Goodbye { reason: reason.into(), retry_after_ms };
+        let _ = self.write(answers::text(&answers::Frame::Goodbye(goodbye))).await;
+        (CloseCode::GoingAway.number().into(), CloseCode::GoingAway.reason())
+    }
+
     async fn leave(&mut self, end: End) {
-        let code = match end {
+        let is_unreadable = matches!(end, End::Unreadable(..));
+        let (code, reason) = match end {
             End::Gone | End::Cut => return,
-            End::Close(code) => code,
+            End::Close(code) => (code.number().into(), code.reason()),
+            End::Unreadable(code, reason) => (code, reason),
             End::Goodbye => {
                 let spread = GOODBYE_SPREAD.as_millis() as u64;
                 let retry_after_ms = u64::from_be_bytes(now::random()) % spread.max(1);
-                let goodbye = Goodbye { reason: "shutdown".into(), retry_after_ms };
-                let _ = self.write(answers::text(&answers::Frame::Goodbye(goodbye))).await;
-                CloseCode::GoingAway
+                self.say_goodbye("shutdown", retry_after_ms).await
             }
+            End::TooFast(retry_after_ms) => self.say_goodbye("slow_down", retry_after_ms).await,
         };
-        let close = CloseFrame { code: code.number(), reason: code.reason().into() };
+        let close = CloseFrame { code, reason: Utf8Bytes::from_static(reason) };
         // The client may be beyond reach; it learns of the end by itself then.
         let closing = async {
-            if self.ws.send(Message::Close(Some(close))).await.is_ok() {
-                while let Some(Ok(_)) = self.ws.next().await {}
+            if self.ws.send(Message::Close(Some(close))).await.is_err() {
+                return;
+            }
+            while let Some(Ok(_)) = self.ws.next().await {}
+            if is_unreadable {
+                // What the client still writes is taken, or the system would answer with a reset, in
+                // which the close frame is lost.
+                let stream = self.ws.get_mut();
+                let _ = stream.shutdown().await;
+                let mut dropped = [0; 1024];
+                while let Ok(1..) = stream.read(&mut dropped).await {}
             }
         };
         let _ = tokio::time::timeout(CLOSE_DEADLINE, closing).await;
-    }
-}
-
-/// Ends the connection of a reader that does not take what is written.
-async fn in_time(writing: impl Future<Output = Result<(), axum::Error>>) -> Result<(), End> {
-    match tokio::time::timeout(WRITE_STALL, writing).await {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(_)) => Err(End::Gone),
-        Err(_) => Err(End::Close(CloseCode::SlowReader)),
     }
 }
 

@@ -65,15 +65,59 @@ pub const PUBLISHES_IN_FLIGHT_MAX: usize = 64;
 /// connection keeps after a burst. More would save no more system calls: a socket takes about as
 /// much at once.
 pub const WRITE_BYTES_MAX: usize = 64 * 1024;
-/// What one write may take: [`WRITE_BYTES_MAX`] and a page more, so a reader below some 10 KB/s is
-/// taken for dead or hopeless. It is closed with `slow_reader`, comes back when it can, and continues
-/// from its position.
-pub const WRITE_STALL: Duration = Duration::from_secs(20);
+/// How long a reader may take nothing at all of what is written to it. The system's buffers move in
+/// steps of some 64 KiB, so a reader of 1 KB/s is slow and not stalled. Beyond: closed with
+/// `slow_reader`; it comes back when it can, and continues from its position.
+pub const WRITE_STALL: Duration = Duration::from_secs(90);
 /// Bad frames in a row before a connection is closed with `protocol_error`: a client that speaks
 /// nonsense must not make the server answer nonsense for ever.
 pub const BAD_FRAMES_MAX: u32 = 32;
 /// Connections at once. 10 KiB each: 1 GiB. Beyond: `slow_down` before the handshake.
 pub const CONNECTIONS_MAX: usize = 100_000;
+
+/// Bytes that the system holds for one connection beside those on their way. Without it a reader that is
+/// slow collects megabytes there, and moves on in steps of as much: it would look like one that stalls.
+pub const UNSENT_BYTES_MAX: u32 = 128 * 1024;
+
+// The listener ---------------------------------------------------------------------------------
+
+/// From a connection's acceptance to the end of its first request's head, TLS included. A phone on a
+/// bad network needs a few round trips. Beyond: closed, for a connection that asks for nothing is an
+/// attack, or a probe that has what it wants.
+pub const OPENING_DEADLINE: Duration = Duration::from_secs(10);
+/// How long a connection may be idle between requests. Longer than the 60 s for which common proxies
+/// keep theirs open: who closes first must be the one that asks, or a request meets a closed connection.
+pub const IDLE_CONNECTION: Duration = Duration::from_secs(75);
+/// How long the body of a request may take. [`HTTP_BODY_BYTES_MAX`] in it is 70 KB/s. Beyond: 408.
+pub const BODY_DEADLINE: Duration = Duration::from_secs(60);
+/// Bytes of a request's head. The largest token and a browser's other headers fit. Beyond: 431.
+pub const REQUEST_HEAD_BYTES_MAX: usize = 32 * 1024;
+/// Headers of a request. Browsers send twenty, proxies add some. Beyond: 431.
+pub const REQUEST_HEADERS_MAX: usize = 64;
+/// Pause after the first failure to take a connection, such as too many open files; it doubles.
+pub const ACCEPT_PAUSE_MIN: Duration = Duration::from_millis(5);
+/// Longest pause after a failure to take a connection: files are given back all the time.
+pub const ACCEPT_PAUSE_MAX: Duration = Duration::from_secs(1);
+/// Connections at once from one address outside. An office or a mobile network behind one address has
+/// hundreds of people. Beyond: `slow_down`; twice as many are closed at once.
+pub const ADDRESS_CONNECTIONS_MAX: u32 = 4_096;
+/// Requests a second from one address outside. Beyond: `slow_down`.
+pub const ADDRESS_REQUESTS_PER_SECOND_MAX: u32 = 500;
+/// Requests at once from one address outside: after a restart all of an office come back together.
+pub const ADDRESS_REQUESTS_AT_ONCE_MAX: u32 = 10_000;
+/// Sockets and streams that one user opens a second. One is enough; every reload opens one.
+pub const USER_CONNECTS_PER_SECOND_MAX: u32 = 5;
+/// Sockets and streams that one user opens at once: windows and devices that wake together.
+pub const USER_CONNECTS_AT_ONCE_MAX: u32 = 200;
+/// Messages that one user sends a second. Nobody types faster. Beyond: `slow_down`.
+pub const USER_SENDS_PER_SECOND_MAX: u32 = 5;
+/// Messages that one user sends at once: an outbox that was filled while offline.
+pub const USER_SENDS_AT_ONCE_MAX: u32 = 200;
+/// Users or addresses that are limited each on its own. Some 100 bytes each. Beyond, none is limited
+/// until those that were quiet are forgotten.
+pub const LIMITED_KEYS_MAX: usize = 200_000;
+/// How often users and addresses that were quiet are forgotten.
+pub const LIMITED_SWEEP: Duration = Duration::from_secs(30);
 
 /// Bytes of a token. A JWT with a few hundred threads listed stays below; larger belongs in a
 /// wider grant.

@@ -180,6 +180,12 @@ impl Server {
         line.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).expect("a number")
     }
 
+    /// What it has written to its log.
+    #[must_use]
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.log_path()).unwrap_or_default()
+    }
+
     /// True once it has said that it listens; false when it ended before.
     fn launch(&mut self) -> bool {
         let mut child = Command::new(binary())
@@ -198,7 +204,8 @@ impl Server {
         let stdout = child.stdout.take().expect("stdout is piped");
         BufReader::new(stdout).read_line(&mut line).expect("stdout can be read");
         let port = line
-            .strip_prefix("rethread listening on http://127.0.0.1:")
+            .strip_prefix("rethread listening on ")
+            .and_then(|rest| Some(rest.split_once("://127.0.0.1:")?.1))
             .and_then(|rest| rest.strip_suffix('\n')?.parse().ok());
         let is_up = port.is_some_and(|port| self.port == 0 || self.port == port);
         if is_up {

@@ -39,7 +39,7 @@ async fn subscribed(server: &Server, thread: &str, after: Value) -> (Socket, Val
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reader_that_does_not_read_holds_nobody_up_and_comes_back() {
-    let server = Server::start();
+    let server = Server::start_with(&["--http-write-stall", "10s"]);
     let api = server.api();
     let thread = api.thread().await;
     // Warm, so that growth is what the readers cost.

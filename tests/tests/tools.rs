@@ -384,6 +384,31 @@ async fn operators_see_threads_health_and_the_way_of_a_run() {
 }
 
 #[tokio::test]
+async fn a_user_is_cut_off_and_let_in_again() {
+    let server = Server::start();
+    let mallory = rethread_tests::api::Api::new(&server.url(), &server.token_of("mallory"));
+    mallory.thread().await;
+    let revoked = operate(&server, &["revoke", "--user", "mallory", "--reason", "lost her laptop"]);
+    assert_eq!(code(&revoked), Some(0), "{revoked:?}");
+    assert!(text(&revoked.stdout).starts_with("revoked until "), "{revoked:?}");
+    assert_eq!(mallory.get("/v1/threads").await.status, 401);
+    let listed = text(&operate(&server, &["revoke", "--list"]).stdout);
+    let row = listed.lines().nth(1).unwrap();
+    assert!(
+        row.starts_with("user  mallory ") && row.ends_with(" olga  lost her laptop"),
+        "{listed}"
+    );
+    let undone = operate(&server, &["revoke", "--user", "mallory", "--undo"]);
+    assert_eq!((code(&undone), text(&undone.stdout)), (Some(0), "undone\n".to_owned()));
+    assert_eq!(mallory.get("/v1/threads").await.status, 200);
+    assert_eq!(text(&operate(&server, &["revoke", "--list", "--json"]).stdout), "");
+    let again = operate(&server, &["revoke", "--user", "mallory", "--undo"]);
+    assert_eq!(code(&again), Some(1), "{again:?}");
+    let nobody = operate(&server, &["revoke", "--reason", "none"]);
+    assert_eq!(code(&nobody), Some(2), "{nobody:?}");
+}
+
+#[tokio::test]
 async fn who_cannot_be_reached_or_does_not_let_in_is_told_apart() {
     let server = Server::start();
     let thread = server.api().thread().await;

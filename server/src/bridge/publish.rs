@@ -13,6 +13,7 @@ use rethread_shared::{
     limits::APPENDS_QUEUED_MAX, order::RunState,
 };
 use tokio::sync::Mutex;
+use tracing::Instrument;
 
 use super::{
     Bridge,
@@ -77,6 +78,7 @@ impl Bridge {
         events: &[&str],
     ) -> impl Future<Output = Vec<Outcome>> + Send + 'static {
         let start = Instant::now();
+        let span = tracing::debug_span!("publish", request = %by.request.id, events = events.len());
         self.meters.received.of(by.request.transport).increment(events.len() as u64);
         let mut outcomes: Vec<Option<Outcome>> = vec![None; events.len()];
         let mut ready = Vec::with_capacity(events.len());
@@ -92,10 +94,11 @@ impl Bridge {
         let room = self.room.clone().acquire_many_owned(room).await.expect("never closed");
         let mut queued = Vec::with_capacity(threads.len());
         for (thread, events) in threads {
-            queued.extend(self.queue(by, thread, events, &mut outcomes).await);
+            let queue = self.queue(by, thread, events, &mut outcomes);
+            queued.extend(queue.instrument(span.clone()).await);
         }
         let (bridge, request, user) = (self.clone(), by.request.clone(), by.grant.user().clone());
-        async move {
+        let stored = async move {
             let settled = queued.into_iter().map(|queued| bridge.settle(queued));
             for (place, outcome) in join_all(settled).await.into_iter().flatten() {
                 outcomes[place] = Some(outcome);
@@ -105,7 +108,8 @@ impl Bridge {
                 outcomes.into_iter().map(|outcome| outcome.expect("each event has one")).collect();
             bridge.tell(&request, &user, &outcomes, start);
             outcomes
-        }
+        };
+        stored.instrument(span)
     }
 
     /// Counts and logs what became of a publish.

@@ -95,9 +95,10 @@ impl Check<'_> {
             }
         });
         for (no, ids) in known {
-            let indexed = counts.get(&no).map_or(0, |count| count.indexed);
-            if ids != indexed {
-                self.stray_ids(no, threads, counts.get(&no).copied().unwrap_or_default());
+            let count =
+                counts.get(&no).copied().unwrap_or(Count { is_whole: true, ..Count::default() });
+            if count.is_whole && ids != count.indexed {
+                self.stray_ids(no, threads, count);
             }
         }
     }

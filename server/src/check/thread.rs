@@ -68,7 +68,7 @@ impl<'a> ThreadCheck<'a> {
         name: String,
         first: u64,
     ) -> Self {
-        let count = Count { first, last: first - 1, indexed: 0 };
+        let count = Count { first, last: first - 1, indexed: 0, is_whole: true };
         Self { tables, no, thread, name, count, runs: HashMap::new() }
     }
 

@@ -82,7 +82,7 @@ fn what_is_unknown_is_refused_with_the_nearest_that_is_known() {
     );
     assert!(wrong("", &[("RETHREAD_SECRT", "x")], &[]).contains("RETHREAD_SECRET"));
     let far = wrong("[http]\nentirely_different_thing = 1\n", &[], &[]);
-    assert!(far.contains("known are http.heartbeat, "), "{far}");
+    assert!(far.contains("known are http.body_timeout, "), "{far}");
 }
 
 #[test]

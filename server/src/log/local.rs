@@ -17,6 +17,7 @@ use futures_util::{FutureExt, future::BoxFuture};
 use parking_lot::{Mutex, RwLock};
 use rethread_shared::{Epoch, EventId, RunId, ThreadId, limits::HEADS_CACHED_MAX};
 use tokio::sync::oneshot;
+use tracing::Span;
 
 use super::{
     Appended, Created, Forget, IdleRun, Log, LogError, NewRecord, NewThread, PageLimit, Past,
@@ -288,7 +289,7 @@ impl Log for LocalLog {
         let queued = self.existing(thread).and_then(|thread| {
             let since = Instant::now();
             let (answer, appended) = oneshot::channel();
-            self.queue(Job::Append { thread, events, since, answer })?;
+            self.queue(Job::Append { thread, events, since, span: Span::current(), answer })?;
             Ok(appended)
         });
         self.answer(queued)

@@ -180,6 +180,34 @@ impl Drop for FeedCount {
     }
 }
 
+/// Shows with 0 what has labels and has not been counted yet, so that the first time is a rise that an
+/// alert sees.
+pub(super) fn show_zeros() {
+    let zeros = |name: &'static str, label: &'static str, values: &[&'static str]| {
+        for value in values {
+            counter!(name, label => *value).increment(0);
+        }
+    };
+    zeros(SUBSCRIPTIONS, "start", &["beginning", "now", "position"]);
+    zeros(RESETS, "reason", &["epoch_changed", "position_ahead", "retention", "other"]);
+    zeros(RUNS_ENDED, "outcome", &["completed", "cancelled", "failed"]);
+    for state in ["asked", "running"] {
+        gauge!(RUNS, "state" => state).increment(0.0);
+    }
+    for transport in [Transport::WebSocket, Transport::Http] {
+        for code in ErrorCode::ALL {
+            let (transport, code) = (transport.label(), label(code));
+            counter!(REQUESTS_REFUSED, "transport" => transport, "code" => code).increment(0);
+        }
+    }
+    for transport in [Transport::WebSocket, Transport::Stream] {
+        for reason in ["left", "going_away"] {
+            let transport = transport.label();
+            counter!(CONNECTIONS_CLOSED, "transport" => transport, "reason" => reason).increment(0);
+        }
+    }
+}
+
 /// Counts a run among those that go on, if it does.
 #[must_use]
 pub fn run(state: &RunState) -> Option<Counted> {

@@ -106,6 +106,15 @@ table! {
     /// 1 for the state that a part of the server is in, 0 for the others.
     HEALTH_STATE = "rethread_health_state", Gauge, Count, ["part", "state"];
 
+    // The listener.
+
+    /// Failures to take a connection, such as too many open files.
+    ACCEPT_FAILURES = "rethread_accept_failures_total", Counter, Count, [];
+    /// How often the certificate was read anew while the server ran, and how that went.
+    TLS_RELOADS = "rethread_tls_reloads_total", Counter, Count, ["outcome"];
+    /// Requests that a limit of a user or an address refused, by what they asked for.
+    RATE_LIMITED = "rethread_rate_limited_total", Counter, Count, ["what"];
+
     // Events in.
 
     /// Events that publishers sent, good or bad.

@@ -3,12 +3,13 @@
 use axum::{
     body::{Body, Bytes},
     extract::{FromRequest, FromRequestParts, Path, Query, Request},
-    http::request::Parts,
+    http::{StatusCode, request::Parts},
 };
 use rethread_shared::{ErrorCode, IdError, ThreadId, WireError, limits::HTTP_BODY_BYTES_MAX};
 use serde::de::DeserializeOwned;
 
 use super::problem::Problem;
+use crate::listener::Late;
 
 /// A body as UTF-8 text.
 pub(super) struct Text(pub(super) String);
@@ -17,15 +18,20 @@ impl<S: Send + Sync> FromRequest<S> for Text {
     type Rejection = Problem;
 
     async fn from_request(request: Request<Body>, state: &S) -> Result<Self, Problem> {
-        let bytes = Bytes::from_request(request, state).await.map_err(|cause| {
-            let (code, message) = if cause.status() == axum::http::StatusCode::PAYLOAD_TOO_LARGE {
+        let bytes = match Bytes::from_request(request, state).await {
+            Ok(bytes) => bytes,
+            Err(cause) if cause.status() == StatusCode::PAYLOAD_TOO_LARGE => {
                 let limit = format!("the body is larger than {HTTP_BODY_BYTES_MAX} bytes");
-                (ErrorCode::FrameTooLarge, limit)
-            } else {
-                (ErrorCode::BadFrame, format!("the body did not arrive whole: {cause}"))
-            };
-            WireError::new(code, message)
-        })?;
+                return Err(WireError::new(ErrorCode::FrameTooLarge, limit).into());
+            }
+            Err(cause) => {
+                let is_late = Late::is_behind(&cause);
+                let message = format!("the body did not arrive whole: {}", cause.body_text());
+                let error = WireError::new(ErrorCode::BadFrame, message);
+                let status = if is_late { StatusCode::REQUEST_TIMEOUT } else { cause.status() };
+                return Err(Problem::with_status(error, status));
+            }
+        };
         String::from_utf8(bytes.into()).map(Self).map_err(|cause| {
             WireError::new(ErrorCode::BadFrame, format!("the body is not UTF-8: {cause}")).into()
         })

@@ -71,13 +71,14 @@ pub(super) async fn publish(
     grant.require(Scope::Publish)?;
     let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let is_lines = kind.is_some_and(|kind| kind.contains("ndjson"));
-    let bridge = app.shared.bridge.clone();
+    let (bridge, guard) = (app.shared.bridge.clone(), app.shared.guard.clone());
     // A task of its own: it is carried to its end also when the client does not wait for it.
     let published = tokio::spawn(async move {
         let (events, is_single) = split(&body.0, is_lines)?;
         if events.is_empty() || events.len() > PUBLISH_EVENTS_MAX {
             return Err(wrong_number(events.len()));
         }
+        guard.publish(&grant, events.len())?;
         let by = Publisher { grant: &grant, connection: None, request: asking.request() };
         Ok((bridge.publish(by, &events).await.await, is_single))
     });
@@ -168,7 +169,7 @@ pub(super) async fn read(
         let last = headers.get("last-event-id").and_then(|value| value.to_str().ok());
         let after = last.filter(|last| !last.is_empty()).or(page.after.as_deref());
         let start = start(after, info.epoch)?;
-        return Ok(stream::open(&app.shared, grant, &thread, start, asking.address())?);
+        return Ok(stream::open(&app.shared, grant, &thread, start, &asking)?);
     }
     let after = match start(page.after.as_deref(), info.epoch)? {
         rethread_shared::frame::Start::Beginning => 0,

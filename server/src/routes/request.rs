@@ -4,16 +4,21 @@
 use std::sync::{Arc, OnceLock};
 
 use axum::{
-    extract::{self, ConnectInfo, FromRequestParts, State},
+    extract::{self, FromRequestParts, State},
     http::{HeaderName, HeaderValue, request::Parts},
     middleware::Next,
-    response::Response,
+    response::{IntoResponse, Response},
 };
 use rethread_shared::{WireError, limits::ASKED_CHARS_MAX};
 use tracing::Instrument;
 
-use super::App;
-use crate::{metrics::meters::Transport, refusals::Asker, request::Request};
+use super::{App, problem::Problem};
+use crate::{
+    guard::{Client, Guard, Peer},
+    metrics::meters::Transport,
+    refusals::Asker,
+    request::Request,
+};
 
 /// Names a request through all logs; in the answer it is the one that was used.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -25,7 +30,8 @@ pub(super) struct Asking(Arc<Known>);
 #[derive(Debug)]
 struct Known {
     request: Request,
-    address: Option<std::net::IpAddr>,
+    /// `None` where another program listens: then its limits are that program's.
+    client: Option<Client>,
     user: OnceLock<Arc<str>>,
 }
 
@@ -34,8 +40,12 @@ impl Asking {
         &self.0.request
     }
 
+    pub(super) fn client(&self) -> Option<Client> {
+        self.0.client
+    }
+
     pub(super) fn address(&self) -> Option<std::net::IpAddr> {
-        self.0.address
+        self.0.client.map(|client| client.address)
     }
 
     /// Its token was good and names this user.
@@ -49,18 +59,18 @@ impl<S: Sync> FromRequestParts<S> for Asking {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
         let known = parts.extensions.get::<Self>().cloned();
-        Ok(known.unwrap_or_else(|| Self::new(parts)))
+        Ok(known.unwrap_or_else(|| Self::new(parts, None)))
     }
 }
 
 impl Asking {
-    fn new(parts: &Parts) -> Self {
+    fn new(parts: &Parts, guard: Option<&Guard>) -> Self {
         let name = parts.headers.get(REQUEST_ID).and_then(|value| value.to_str().ok());
         let request = name.and_then(|name| Request::named(name, Transport::Http));
-        let peer = parts.extensions.get::<ConnectInfo<std::net::SocketAddr>>();
+        let peer = parts.extensions.get::<Peer>().copied();
         Self(Arc::new(Known {
             request: request.unwrap_or_else(|| Request::new(Transport::Http)),
-            address: peer.map(|ConnectInfo(address)| address.ip()),
+            client: peer.zip(guard).map(|(peer, guard)| guard.client(peer, &parts.headers)),
             user: OnceLock::new(),
         }))
     }
@@ -77,14 +87,17 @@ pub(super) async fn follow(
     next: Next,
 ) -> Response {
     let (mut parts, body) = request.into_parts();
-    let asking = Asking::new(&parts);
+    let asking = Asking::new(&parts, Some(&app.shared.guard));
     let path: String = parts.uri.path().chars().take(ASKED_CHARS_MAX).collect();
     let asked = format!("{} {path}", parts.method);
     parts.extensions.insert(asking.clone());
     let id = &asking.request().id;
     let span = tracing::info_span!("request", %id, asked);
     let request = extract::Request::from_parts(parts, body);
-    let mut response = next.run(request).instrument(span).await;
+    let mut response = match app.shared.guard.admit(asking.client()) {
+        Ok(()) => next.run(request).instrument(span).await,
+        Err(error) => Problem::from(error).into_response(),
+    };
     if let Some(Refused(error)) = response.extensions_mut().remove::<Refused>() {
         let user = asking.0.user.get();
         let asker = Asker { request: asking.request(), asked: &asked, user };

@@ -1,6 +1,6 @@
 //! A thread as Server-Sent Events: the same feed as a socket's, written as text/event-stream.
 
-use std::{borrow::Cow, fmt::Write, net::IpAddr, sync::Arc, time::Duration};
+use std::{borrow::Cow, fmt::Write, sync::Arc, time::Duration};
 
 use axum::{
     body::Body,
@@ -17,6 +17,7 @@ use serde::Deserialize;
 use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
 
+use super::request::Asking;
 use crate::{
     auth::{Access, Grant, Scope},
     bridge::Bridge,
@@ -58,12 +59,15 @@ pub(super) fn open(
     grant: Arc<Grant>,
     thread: &ThreadId,
     start: Start,
-    address: Option<IpAddr>,
+    asking: &Asking,
 ) -> Result<Response, WireError> {
-    let place = shared.connections.enter(Transport::Stream, address).ok_or_else(|| {
+    shared.guard.connect(&grant)?;
+    let seat = shared.guard.enter(asking.client())?;
+    let place = shared.connections.enter(Transport::Stream, asking.address()).ok_or_else(|| {
         WireError::new(ErrorCode::SlowDown, "the server has as many connections as it may")
             .with_retry_after_ms(5_000)
     })?;
+    let place = place.with(seat);
     // First: what is revoked from now on is noticed.
     let access = shared.gate.enter(grant)?;
     let bridge = shared.bridge.clone();

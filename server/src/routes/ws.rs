@@ -1,17 +1,27 @@
 use std::sync::Arc;
 
 use axum::{
-    extract::{State, WebSocketUpgrade, ws::rejection::WebSocketUpgradeRejection},
-    response::{IntoResponse, Response},
+    body::Body,
+    extract::{Request, State},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::Response,
 };
+use hyper_util::rt::TokioIo;
 use rethread_shared::{
     ErrorCode, WireError,
     frame::{SOCKET_PATH, SUBPROTOCOL},
     limits::{FRAME_BYTES_HARD_MAX, READ_BUFFER_BYTES, WRITE_BYTES_MAX},
 };
+use tokio_tungstenite::{
+    WebSocketStream,
+    tungstenite::{
+        handshake::derive_accept_key,
+        protocol::{Role, WebSocketConfig},
+    },
+};
 
 use super::{App, problem::Problem, request::Asking};
-use crate::{metrics::meters::Transport, request::Request, schema, socket};
+use crate::{metrics::meters::Transport, request, schema, socket};
 
 /// The WebSocket: subscribe, publish, ask, serve.
 ///
@@ -20,7 +30,7 @@ use crate::{metrics::meters::Transport, request::Request, schema, socket};
     get, path = SOCKET_PATH, security(()),
     responses(
         (status = 101, description = "Frames follow; the first is the client's `hello`."),
-        (status = 426, description = "`bad_frame`: the connection cannot be upgraded.",
+        (status = 426, description = "`bad_frame`: the request asks for no WebSocket.",
          body = schema::ErrorBody),
     ),
     extensions(("x-error-codes" = json!(["bad_frame", "slow_down"])))
@@ -28,28 +38,70 @@ use crate::{metrics::meters::Transport, request::Request, schema, socket};
 pub(super) async fn upgrade(
     State(app): State<Arc<App>>,
     asking: Asking,
-    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+    mut request: Request,
 ) -> Result<Response, Problem> {
-    let upgrade = upgrade.map_err(|cause| {
-        let error = WireError::new(
-            ErrorCode::BadFrame,
-            format!("this is a WebSocket endpoint ({SUBPROTOCOL}): {cause}"),
-        );
-        Problem::with_status(error, cause.into_response().status())
-    })?;
+    let accept = accept(request.headers())?;
+    let seat = app.shared.guard.enter(asking.client())?;
     let place =
         app.shared.connections.enter(Transport::WebSocket, asking.address()).ok_or_else(|| {
             WireError::new(ErrorCode::SlowDown, "the server has as many connections as it may")
                 .with_retry_after_ms(5_000)
         })?;
+    let place = place.with(seat);
     let shared = app.shared.clone();
-    let request = Request { transport: Transport::WebSocket, ..asking.request().clone() };
-    let connections = shared.connections.clone();
-    Ok(upgrade
-        .protocols([SUBPROTOCOL])
+    let named = request::Request { transport: Transport::WebSocket, ..asking.request().clone() };
+    let upgrade = hyper::upgrade::on(&mut request);
+    let config = WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER_BYTES)
         .write_buffer_size(WRITE_BYTES_MAX)
-        .max_message_size(FRAME_BYTES_HARD_MAX)
-        .max_frame_size(FRAME_BYTES_HARD_MAX)
-        .on_upgrade(move |ws| connections.track(socket::serve(ws, place, request, shared))))
+        .max_message_size(Some(FRAME_BYTES_HARD_MAX))
+        .max_frame_size(Some(FRAME_BYTES_HARD_MAX));
+    tokio::spawn(shared.connections.clone().track(async move {
+        // The client may have left meanwhile.
+        let Ok(io) = upgrade.await else { return };
+        let io = TokioIo::new(io);
+        let ws = WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await;
+        socket::serve(ws, place, named, shared).await;
+    }));
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    let headers = response.headers_mut();
+    headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
+    if lists(request.headers(), &header::SEC_WEBSOCKET_PROTOCOL, SUBPROTOCOL) {
+        let protocol = HeaderValue::from_static(SUBPROTOCOL);
+        headers.insert(header::SEC_WEBSOCKET_PROTOCOL, protocol);
+    }
+    Ok(response)
+}
+
+/// The answer to the client's key, if it asks for a WebSocket.
+fn accept(headers: &HeaderMap) -> Result<HeaderValue, Problem> {
+    let refuse = |missing: &str| {
+        let message = format!("this is a WebSocket endpoint ({SUBPROTOCOL}): expected {missing}");
+        let error = WireError::new(ErrorCode::BadFrame, message);
+        Problem::with_status(error, StatusCode::UPGRADE_REQUIRED)
+    };
+    if !lists(headers, &header::CONNECTION, "upgrade") {
+        return Err(refuse("the header `connection: upgrade`"));
+    }
+    if !lists(headers, &header::UPGRADE, "websocket") {
+        return Err(refuse("the header `upgrade: websocket`"));
+    }
+    if headers.get(header::SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
+        let expected = "the header `sec-websocket-version: 13`";
+        return Err(refuse(expected));
+    }
+    let Some(key) = headers.get(header::SEC_WEBSOCKET_KEY) else {
+        return Err(refuse("the header `sec-websocket-key`"));
+    };
+    let accept = derive_accept_key(key.as_bytes());
+    Ok(HeaderValue::from_str(&accept).expect("base64 is a header's value"))
+}
+
+/// True when a header, a list of words, has this one.
+fn lists(headers: &HeaderMap, name: &header::HeaderName, word: &str) -> bool {
+    let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).any(|part| part.trim().eq_ignore_ascii_case(word))
 }

@@ -8,7 +8,6 @@ use std::{
     time::Instant,
 };
 
-use axum::extract::ws::{Message, Utf8Bytes};
 use parking_lot::Mutex;
 use rethread_shared::{
     ErrorCode, ThreadId, WireError,
@@ -16,6 +15,7 @@ use rethread_shared::{
     limits::{SUBSCRIPTIONS_MAX, WRITE_BYTES_MAX},
 };
 use tokio::sync::Notify;
+use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 
 use super::answers;
 use crate::{

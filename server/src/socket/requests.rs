@@ -14,7 +14,7 @@ use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
 
 use super::{
-    End, Socket,
+    Socket,
     answers::{Frame, error, not_subscribed, refused, text},
 };
 use crate::{
@@ -106,6 +106,7 @@ impl Socket {
                 bridge.regranted(id, &grant);
             }
             None => {
+                self.shared.guard.connect(&grant).map_err(error)?;
                 self.access = Some(self.shared.gate.enter(grant.clone()).map_err(error)?);
                 bridge.connected(id, self.notes.0.clone(), &grant);
                 let client = hello.client.as_deref().unwrap_or("unnamed");
@@ -170,6 +171,7 @@ impl Socket {
         if events.is_empty() || events.len() > PUBLISH_EVENTS_MAX {
             return Err(refused(req, wrong_number(events.len())));
         }
+        self.shared.guard.publish(grant, events.len()).map_err(|error| refused(req, error))?;
         let request = &self.request.within(req);
         let by = Publisher { grant, connection: Some(self.place.id), request };
         let events: Vec<&str> = events.iter().map(|event| event.get()).collect();
@@ -183,6 +185,7 @@ impl Socket {
     async fn send(&mut self, ask: frame::Send, grant: &Grant) -> Result<(), WireErrorFrame> {
         let req = ask.req;
         self.require_room(req)?;
+        self.shared.guard.send(grant).map_err(|error| refused(req, error))?;
         let sent = self.shared.bridge.send(ask, grant).await;
         let sent = sent.map_err(|error| refused(req, error))?;
         let refusals = self.shared.bridge.refusals().clone();
@@ -231,10 +234,9 @@ impl Socket {
     }
 
     async fn answer(&mut self, frame: &Frame) -> Result<(), WireErrorFrame> {
-        match self.write(text(frame)).await {
-            // The loop finds out with its next write.
-            Ok(()) | Err(End::Gone | End::Close(_) | End::Goodbye | End::Cut) => Ok(()),
-        }
+        // The loop finds out with its next write.
+        let _ = self.write(text(frame)).await;
+        Ok(())
     }
 }
 

@@ -11,6 +11,7 @@ use rethread_shared::{
     limits::{COMMIT_SLOW, GROUP_BYTES_MAX, GROUP_EVENTS_MAX},
 };
 use tokio::sync::oneshot;
+use tracing::Span;
 
 use super::{OpenThread, Poison, fanout::Committed};
 use crate::{
@@ -36,6 +37,8 @@ pub(super) enum Job {
         events: Vec<NewRecord>,
         /// When it was given to the log.
         since: Instant,
+        /// What it is part of, for traces.
+        span: Span,
         answer: oneshot::Sender<Result<Vec<Appended>, LogError>>,
     },
     Runs {
@@ -147,6 +150,7 @@ impl Committer {
             }
             return;
         }
+        let _traced = trace(&jobs).entered();
         for job in jobs {
             self.stage(job, &mut staged);
         }
@@ -242,7 +246,7 @@ impl Committer {
                     let _ = answer.send(done);
                 }));
             }
-            Job::Append { thread, events, since, answer } => {
+            Job::Append { thread, events, since, answer, .. } => {
                 match self.number(&thread, &events, since, staged) {
                     Ok(appended) => staged.answers.push(Box::new(move |done| {
                         let _ = answer.send(done.map(|()| appended));
@@ -311,6 +315,20 @@ impl Committer {
         }
         Ok(appended)
     }
+}
+
+/// The commit as a part of the traces of everything that it makes durable.
+fn trace(jobs: &[Job]) -> Span {
+    let mut causes = jobs.iter().filter_map(|job| match job {
+        Job::Append { span, .. } if !span.is_none() => Some(span),
+        _ => None,
+    });
+    let Some(first) = causes.next() else { return Span::none() };
+    let commit = tracing::debug_span!(parent: first, "commit", jobs = jobs.len());
+    for cause in causes {
+        commit.follows_from(cause);
+    }
+    commit
 }
 
 fn refuse(job: Job, error: &LogError) {
