@@ -6,7 +6,7 @@ use rethread_shared::{EventId, RunId, ThreadId};
 use serde_json::json;
 
 use super::*;
-use crate::log::engine::{Engine, Group, GroupEvent, fjall::FjallEngine, tables::Next};
+use crate::log::engine::{Engine, Group, GroupEvent, RunChange, fjall::FjallEngine, tables::Next};
 
 type Entries = BTreeMap<Vec<u8>, Vec<u8>>;
 
@@ -77,7 +77,8 @@ fn small() -> Copied {
             let row = json!({
                 "run": run, "thread": thread, "after": seq, "created_at": ms, "live": !is_ended,
             });
-            group.runs.push(serde_json::from_value(row).unwrap());
+            let record = serde_json::from_value(row).unwrap();
+            group.runs.push(RunChange::Remember(record));
             let kinds = ["agent_started", "agent_thinking", "agent_completed"];
             for kind in &kinds[..if is_ended { 3 } else { 2 }] {
                 seq += 1;
