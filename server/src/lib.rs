@@ -35,3 +35,8 @@ pub mod trusted;
 pub use routes::{openapi, router};
 pub use server::Server;
 pub use trusted::Trusted;
+
+/// The code in the guide compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/embedding.md")]
+struct Embedding;

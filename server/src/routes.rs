@@ -2,6 +2,7 @@
 
 mod admin;
 mod body;
+mod docs;
 mod events;
 mod health;
 mod metrics;
@@ -101,6 +102,7 @@ fn endpoints() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(health::ready))
         .routes(routes!(metrics::text))
         .routes(routes!(openapi::document))
+        .routes(routes!(docs::read))
 }
 
 /// The descriptions of all of them, with those that not every server has.

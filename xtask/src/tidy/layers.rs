@@ -16,6 +16,7 @@ const KNOWS: &[(&str, &[&str])] = &[
     ("rethread-server", &["rethread-shared"]),
     ("rethread", &["rethread-client", "rethread-server", "rethread-shared"]),
     ("docs-agent", &["rethread-client", "rethread-shared"]),
+    ("embedded", &["rethread-server", "rethread-shared"]),
     ("rethread-bench", &["rethread-client", "rethread-shared"]),
     ("xtask", &[]),
 ];
