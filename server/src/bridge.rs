@@ -215,7 +215,11 @@ impl From<LogError> for WireError {
                 Self::new(ErrorCode::ShuttingDown, "the server is stopping; try again in a moment")
                     .with_retry_after_ms(1_000)
             }
-            LogError::Poisoned(_) | LogError::Read(_) => {
+            LogError::Unavailable { retry_after, .. } => {
+                Self::new(ErrorCode::LogUnavailable, error.to_string())
+                    .with_retry_after_ms(retry_after.as_millis() as u64)
+            }
+            LogError::Read(_) => {
                 Self::new(ErrorCode::LogUnavailable, error.to_string()).with_retry_after_ms(5_000)
             }
         }

@@ -38,7 +38,7 @@ use crate::{
         resolve::orchestrator::settings::OrchestratorSettings,
         settings::{RegistrySettings, RunSettings},
     },
-    guard,
+    guard, health,
     listener::tls,
     metrics,
 };
@@ -64,6 +64,8 @@ setting::groups! {
         registry: RegistrySettings,
         /// Runs that go on.
         runs: RunSettings,
+        /// How the server finds out how it is.
+        health: health::watch::Settings,
         /// The metrics.
         metrics: metrics::Settings,
         /// What the server writes about itself.

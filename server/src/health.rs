@@ -10,7 +10,10 @@
 //!
 //! Each part is reported by whoever runs it ([`Health::report`]). *Degraded* does its work, but something
 //! is wrong or about to be; *failed* does not. A part that has failed becomes active again only through
-//! *initializing*: it is made anew, never taken for mended by itself.
+//! *initializing*: it is made anew, never taken for mended by itself. [`watch`] finds out how the log, the
+//! feeds and the agents are.
+
+pub mod watch;
 
 use std::{collections::BTreeMap, fmt};
 
@@ -238,6 +241,15 @@ impl Health {
             (books.state, books.since) = (whole, at);
         }
         true
+    }
+
+    /// The same for a part that is found working after it had failed: it goes through initializing.
+    pub fn report_anew(&self, part: Part, state: State, reason: impl AsRef<str>) {
+        let works = matches!(state, State::Active | State::Degraded);
+        if works && self.state(part) == State::Failed {
+            self.report(part, State::Initializing, "it works again");
+        }
+        self.report(part, state, reason);
     }
 
     /// Says what was measured of a part.

@@ -25,19 +25,17 @@ use crate::{
     config::Config,
     connections::Connections,
     guard,
-    health::{Health, Part, State},
+    health::{Health, Part, State, watch::Watch},
     listener::{Listener, tls::Tls},
     log::{
-        LocalLog, Log,
-        engine::{Engine, Group, fjall::FjallEngine},
+        Condition, LocalLog, Log,
+        engine::{Engine, Group, disk::Folder, fjall::FjallEngine},
     },
     metrics::{self, meters::Sampled},
     now, routes,
     socket::Shared,
     trusted::Trusted,
 };
-
-const LOG_WATCHED_EVERY: Duration = Duration::from_millis(500);
 
 /// A server that is open: its log is read, its bridge takes events, and nothing listens yet.
 ///
@@ -80,9 +78,8 @@ impl Server {
         // First of all: what is made before there is a recorder counts nothing.
         let exposition = metrics::install();
         let folder = config.log.data.join("log");
-        let engine =
-            open(&folder).with_context(|| format!("the data folder {}", folder.display()))?;
-        let log = LocalLog::open(Arc::new(engine))?;
+        let log = LocalLog::over(Arc::new(Folder::new(&folder)), config.log.reserve.0)
+            .with_context(|| format!("the data folder {}", folder.display()))?;
         let keys = Keys::open(&KeySources::from(&config.auth)).context("the keys for tokens")?;
         let gate = Gate::open(keys, &config.log.data).context("the revocations")?;
         gate.keys().keep_fresh();
@@ -97,7 +94,10 @@ impl Server {
             ..Setup::default()
         };
         let bridge = Bridge::with(Arc::new(log.clone()) as Arc<dyn Log>, setup);
-        bridge.recover().await.context("taking up the runs of before")?;
+        let is_sound = *log.condition().borrow() == Condition::Sound;
+        if is_sound {
+            bridge.recover().await.context("taking up the runs of before")?;
+        }
         let guard = Arc::new(guard::Guard::new(&config.limits));
         let shared = Shared {
             bridge,
@@ -108,12 +108,16 @@ impl Server {
             heartbeat: config.http.heartbeat.get(),
             metrics: config.metrics,
         };
-        for part in [Part::Log, Part::Registry, Part::Feeds, Part::Agents] {
+        for part in [Part::Registry, Part::Feeds, Part::Agents] {
             health.report(part, State::Active, "");
+        }
+        if is_sound {
+            health.report(Part::Log, State::Active, "");
         }
         let stopped = shared.connections.leaving().clone();
         let swept = shared.bridge.clone().keep_swept(health.clone());
-        let watched = watch(shared.bridge.log().clone(), health);
+        let (bridge, settings) = (Arc::downgrade(&shared.bridge), config.health);
+        let watched = Watch { health, bridge, settings }.run();
         let figures = sample(Arc::downgrade(&shared.bridge));
         let asked = async {
             if let Some(orchestrator) = watch_orchestrator {
@@ -252,17 +256,6 @@ async fn sample(bridge: Weak<Bridge>) {
             state.set(count);
         }
         serving.set(figures.serving);
-    }
-}
-
-/// Tells the health of the log until the server is gone.
-async fn watch(log: Arc<dyn Log>, health: Arc<Health>) {
-    let mut every = tokio::time::interval(LOG_WATCHED_EVERY);
-    while Arc::strong_count(&log) > 1 {
-        every.tick().await;
-        if let Some(reason) = log.poisoned() {
-            health.report(Part::Log, State::Failed, format!("{reason}; restart the server"));
-        }
     }
 }
 

@@ -199,6 +199,39 @@ pub const THREADS_PAGE_MAX: usize = 1_000;
 /// Threads whose head the commit thread remembers; others are read again from disk when needed.
 pub const HEADS_CACHED_MAX: usize = 100_000;
 
+/// First wait before a log that failed is opened again; doubled with each attempt.
+pub const LOG_REOPEN_MIN: Duration = Duration::from_millis(500);
+/// Longest wait between two attempts to open a log again. Looking whether the cause has gone costs a
+/// small write, and people wait.
+pub const LOG_REOPEN_MAX: Duration = Duration::from_secs(5);
+/// A log that held for so long after it was opened again is sound: the next failure is a new one.
+pub const LOG_SOUND_AFTER: Duration = Duration::from_secs(30);
+/// How long reads that are under way may keep a log that failed from being opened again. Beyond, it is
+/// left readable and tried later.
+pub const LOG_READS_DEADLINE: Duration = Duration::from_secs(5);
+/// How often the commit thread looks how much is free. Less than a disk of 1 GB/s writes meanwhile fits
+/// into [`LOG_RESERVE_BYTES`].
+pub const ROOM_CHECKED_EVERY: Duration = Duration::from_millis(100);
+/// Bytes that must be free for the log to take events. Enough for the engine to write what it holds in
+/// memory and to merge small tables, so that it never breaks off in the middle. Below: `log_unavailable`.
+pub const LOG_RESERVE_BYTES: u64 = 128 * 1024 * 1024;
+/// Bytes free below which the log's health is degraded: time to act before anything is refused.
+pub const LOG_LOW_BYTES: u64 = 1024 * 1024 * 1024;
+/// Bytes written and synced to see whether a folder can be written.
+pub const STORE_CHECK_BYTES: usize = 64 * 1024;
+
+/// How often the server writes a probe to its log. One sync more; an operator learns of a disk that
+/// stopped before users do.
+pub const PROBE_EVERY: Duration = Duration::from_secs(10);
+/// A probe on its way for so long shows its part as degraded. A sync takes milliseconds, a busy disk's
+/// some hundred.
+pub const PROBE_SLOW: Duration = Duration::from_secs(2);
+/// A probe on its way for so long shows its part as failed: nobody waits longer for an answer.
+pub const PROBE_HUNG: Duration = Duration::from_secs(30);
+/// A message that waits for an agent for so long shows the agents as degraded: longer than the restart
+/// of an agent.
+pub const AGENT_WAITED_FOR: Duration = Duration::from_secs(60);
+
 // Runs and asking ------------------------------------------------------------------------------
 
 /// Tools that one run executes at once.

@@ -117,6 +117,7 @@ impl Bridge {
             work,
             owner: thread.owner.clone(),
             tried: None,
+            since: std::time::Instant::now(),
         }));
     }
 

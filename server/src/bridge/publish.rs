@@ -192,6 +192,7 @@ impl Bridge {
     ) -> Option<Queued> {
         let runs = self.runs.of(&thread);
         let mut held = runs.clone().lock_owned().await;
+        held.refresh(&*self.log);
         let mut accepted = Vec::with_capacity(events.len());
         let mut ended: Vec<RunId> = Vec::new();
         for event in events {
@@ -214,7 +215,7 @@ impl Bridge {
         self.claim(by, &thread, &mut held, &accepted).await;
         accepted[0].record.request = Some(by.request.id.clone());
         let records = accepted.iter().map(|event| event.record.clone()).collect();
-        let appended = self.log.append(&thread, records);
+        let appended = self.log.append_in(held.term(), &thread, records);
         for run in ended {
             // It was admitted a moment ago, so it is in memory.
             if let Err(error) = held.ended(&*self.log, &thread, &run).await {
