@@ -7,10 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, anyhow, bail};
-use rethread_shared::{
-    Epoch,
-    limits::{DRAIN_DEADLINE, METRICS_UPKEEP},
-};
+use rethread_shared::{Epoch, limits::METRICS_UPKEEP};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -95,6 +92,7 @@ impl Server {
         let setup = Setup {
             patience: Patience::from(&config.agents),
             orchestrator,
+            queue: config.queue,
             registry: config.registry,
             runs: config.runs,
             ..Setup::default()
@@ -113,6 +111,7 @@ impl Server {
             health: health.clone(),
             guard: guard.clone(),
             heartbeat: config.http.heartbeat.get(),
+            shutdown: config.shutdown,
             metrics: config.metrics,
         };
         for part in [Part::Registry, Part::Feeds, Part::Agents] {
@@ -176,7 +175,7 @@ impl Server {
     pub async fn close(&self) {
         self.stop();
         let connections = &self.shared.connections;
-        if !connections.leave(DRAIN_DEADLINE).await {
+        if !connections.leave(self.shared.shutdown.deadline.get()).await {
             tracing::warn!(open = connections.open(), "some connections did not leave in time");
         }
         let log = self.log.clone();
@@ -233,11 +232,13 @@ pub async fn run(
     ready(if is_tls { "https" } else { "http" });
     shutdown.await;
     tracing::info!("stopping: telling the connections when to come back");
+    let shutdown = &server.shared.shutdown;
     server.shared.health.stop();
+    tokio::time::sleep(shutdown.unready.get()).await;
     stopping.cancel();
     server.stop();
     // Requests that are under way get the same time as connections.
-    match tokio::time::timeout(DRAIN_DEADLINE, serving).await {
+    match tokio::time::timeout(shutdown.deadline.get(), serving).await {
         Ok(served) => served?,
         Err(_) => tracing::warn!("some requests were not answered in time"),
     }

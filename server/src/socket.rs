@@ -16,8 +16,7 @@ use rethread_shared::{
     CloseCode, ErrorCode, WireError,
     frame::{self, Goodbye, ServerFrame, TokenExpiring, WireErrorFrame},
     limits::{
-        BAD_FRAMES_MAX, CLOSE_DEADLINE, GOODBYE_SPREAD, HEARTBEATS_MISSED_MAX, HELLO_DEADLINE,
-        NOTES_WAITING_MAX,
+        BAD_FRAMES_MAX, CLOSE_DEADLINE, HEARTBEATS_MISSED_MAX, HELLO_DEADLINE, NOTES_WAITING_MAX,
     },
 };
 use tokio::{
@@ -66,6 +65,8 @@ pub struct Shared {
     pub origins: Arc<Origins>,
     /// What one user and one address may take.
     pub guard: Arc<Guard>,
+    /// How the server stops.
+    pub shutdown: crate::config::Shutdown,
     /// Who may read the metrics.
     pub metrics: crate::metrics::Settings,
 }
@@ -403,7 +404,7 @@ impl Socket {
             End::Close(code) => (code.number().into(), code.reason()),
             End::Unreadable(code, reason) => (code, reason),
             End::Goodbye => {
-                let spread = GOODBYE_SPREAD.as_millis() as u64;
+                let spread = self.shared.shutdown.spread.as_ms();
                 let retry_after_ms = u64::from_be_bytes(now::random()) % spread.max(1);
                 self.say_goodbye("shutdown", retry_after_ms).await
             }

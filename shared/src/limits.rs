@@ -181,6 +181,14 @@ pub const GROUP_BYTES_MAX: usize = 4 * 1024 * 1024;
 pub const COMMIT_SLOW: Duration = Duration::from_secs(1);
 /// Appends waiting for the commit thread. Beyond, publishers wait: back-pressure, not memory.
 pub const APPENDS_QUEUED_MAX: usize = 8_192;
+/// Bytes of events waiting for the commit thread: sixteen groups. Beyond, publishers wait.
+pub const APPENDS_QUEUED_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// How long events may wait for the log before it counts as slow. A healthy one has written all that
+/// may wait in a tenth of it; a person sees half a second. While it is slow and half of the room is
+/// taken, publishes of nothing but `agent_thinking` and `message_delta` are refused: `slow_down`.
+pub const SHED_AFTER: Duration = Duration::from_millis(500);
+/// The longest that a publisher is asked to wait while the log is slow.
+pub const SHED_RETRY_MAX: Duration = Duration::from_secs(2);
 /// Groups that may wait to be made into frames. Beyond, the commit thread waits: followers that are
 /// woken late are no reason to hold ever more frames in memory.
 pub const GROUPS_WAITING_MAX: usize = 16;
@@ -336,6 +344,9 @@ pub const RUNS_WORKED_MAX: usize = 1_024;
 pub const SUBSCRIBER_BATCHES_MAX: usize = 32;
 /// Events that wait in one `Emitter`. Beyond, the emitting call waits.
 pub const EMITTER_EVENTS_MAX: usize = 1_024;
+/// Times that an `Emitter` publishes an event whose refusal may pass, such as `log_unavailable`, before
+/// it reports it as undelivered. What the server asks to be sent later is not counted.
+pub const EMITTER_TRIES: u32 = 3;
 
 // Seeing ----------------------------------------------------------------------------------------
 

@@ -173,6 +173,9 @@ table! {
     /// counted for themselves.
     REQUESTS_REFUSED = "rethread_requests_refused_total", Counter, Count, ["transport", "code"];
 
+    /// Publishes of deltas that were asked to come later while the log was slow.
+    PUBLISHES_SHED = "rethread_publishes_shed_total", Counter, Count, [];
+
     // Resolving.
 
     /// How often each step of the search for a run's thread went how; `refusal` where none knew it.

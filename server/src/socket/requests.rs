@@ -160,6 +160,7 @@ impl Socket {
         let request = &self.request.within(req);
         let by = Publisher { grant, connection: Some(self.place.id), request };
         let events: Vec<&str> = events.iter().map(|event| event.get()).collect();
+        self.shared.bridge.admit(&events).map_err(|error| refused(req, error))?;
         let outcomes = self.shared.bridge.publish(by, &events).await;
         self.answers.push(async move {
             text(&Frame::Published(Published { req, results: outcomes.await }))

@@ -27,6 +27,8 @@ struct Faults {
     answers: AtomicBool,
     reads: AtomicBool,
     panics: AtomicBool,
+    /// Held while writes are.
+    hold: Mutex<()>,
     /// Free bytes and one, 0 where that is not told.
     free: AtomicU64,
 }
@@ -75,6 +77,11 @@ impl MemoryEngine {
         has(&self.faults.reads).then_some("injected: reads fail")
     }
 
+    /// Writes wait while what this gives is kept, as on a disk that does not answer.
+    pub fn hold_writes(&self) -> parking_lot::MutexGuard<'_, ()> {
+        self.faults.hold.lock()
+    }
+
     /// From now on every read fails.
     pub fn fail_reads(&self, fail: bool) {
         self.faults.reads.store(fail, Ordering::SeqCst);
@@ -90,6 +97,7 @@ impl MemoryEngine {
 
 impl Engine for MemoryEngine {
     fn write(&self, group: &Group) -> Result<(), EngineError> {
+        drop(self.faults.hold.lock());
         if self.faults.writes.load(Ordering::SeqCst) {
             return Err(EngineError("injected: writes fail".into()));
         }
