@@ -1,108 +1,353 @@
-//! What is measured. Each repetition of a case has a new server with an empty data folder.
+//! What is measured. Each repetition of a case has a new server with an empty folder.
 
 mod append;
+mod chats;
+mod curve;
 mod fanout;
+mod growth;
 mod idle;
+mod late;
 mod light;
+mod slow;
+mod spread;
+mod storm;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use crate::{report::Measure, server::Home};
+use crate::{
+    contender::{Contender, Home},
+    machine::Cores,
+    report::Measure,
+    server::{Cost, Server, Span},
+};
 
-/// Threads of every case.
-const THREADS: usize = 50;
-/// Subscribers of each thread in the cases that deliver.
-const SUBSCRIBERS: usize = 20;
 /// What is not measured at the beginning: caches fill, windows open.
 const WARM_UP: Duration = Duration::from_millis(700);
+
+/// How one repetition is run.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Run<'a> {
+    /// Where the servers are.
+    pub(crate) home: &'a Home,
+    /// Who is measured.
+    pub(crate) contender: Contender,
+    /// How long it measures, where that is a question of time.
+    pub(crate) length: Duration,
+    /// False when a sweep takes fewer points and a fill is smaller.
+    pub(crate) is_full: bool,
+}
+
+impl Run<'_> {
+    fn start(&self) -> Result<Server> {
+        Server::start(self.home, self.contender)
+    }
+
+    /// True when the generator has a core of its own.
+    fn is_alone(&self) -> bool {
+        matches!(self.home.cores, Cores::Apart { .. })
+    }
+}
 
 /// One case.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Case {
     /// Its name, as given to `--case`.
     pub(crate) name: &'static str,
-    /// Left out of `--quick`.
-    pub(crate) full_only: bool,
-    kind: Kind,
+    /// What it does, for the table.
+    pub(crate) about: &'static str,
+    /// Who takes part.
+    pub(crate) contenders: &'static [Contender],
+    /// When it is run.
+    pub(crate) when: When,
+    /// Connections that it opens, about.
+    connections: u64,
+    run: fn(&Run<'_>) -> Result<Vec<Measure>>,
 }
 
-#[derive(Clone, Copy, Debug)]
-enum Kind {
-    AppendSocket(append::Shape),
-    AppendHttp(append::Shape),
-    Fanout(fanout::Shape),
-    Light,
-    Idle { connections: usize },
+/// When a case is run without being named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum When {
+    /// Always.
+    Quick,
+    /// With `--full`.
+    Full,
+    /// With `--full`, once: it takes long, and looks at many points.
+    Once,
 }
+
+const EVERYBODY: &[Contender] = &Contender::ALL;
+const OURS: &[Contender] = &[Contender::Rethread];
+/// Those that keep events for whoever was away.
+const KEEPERS: &[Contender] = &[Contender::Rethread, Contender::Nchan, Contender::SocketIo];
+/// Those that keep a whole history.
+const HISTORIANS: &[Contender] = &[Contender::Rethread, Contender::Nchan];
 
 /// All of them, in the order in which they are run.
-pub(crate) const ALL: [Case; 9] = [
-    Case::new("append-ws-64", Kind::AppendSocket(append::Shape { batch: 64, under_way: 32 })),
-    Case::new("append-ws-1024", Kind::AppendSocket(append::Shape { batch: 1_024, under_way: 6 })),
-    Case::new("append-http-single", Kind::AppendHttp(append::Shape { batch: 1, under_way: 50 })),
-    Case::new("append-http-batch", Kind::AppendHttp(append::Shape { batch: 64, under_way: 50 })),
-    Case::new("fanout", Kind::Fanout(fanout::Shape { batch: 16, window: 256 })),
-    Case::new("fanout-single", Kind::Fanout(fanout::Shape { batch: 1, window: 32 })),
-    Case::new("light", Kind::Light),
-    Case::new("idle-2000", Kind::Idle { connections: 2_000 }),
-    Case { full_only: true, ..Case::new("idle-10000", Kind::Idle { connections: 10_000 }) },
+pub(crate) const ALL: &[Case] = &[
+    Case {
+        name: "fanout-50x20",
+        about: "saturated; 50 threads x 20 subscribers; Rethread's publishers send 16 events at once",
+        contenders: EVERYBODY,
+        when: When::Quick,
+        connections: 1_050,
+        run: |run| fanout::run(run, fanout::Shape::new(50, 20, 16)),
+    },
+    Case {
+        name: "fanout-50x20-single",
+        about: "saturated; 50 threads x 20 subscribers; every event is published alone",
+        contenders: OURS,
+        when: When::Full,
+        connections: 1_050,
+        run: |run| fanout::run(run, fanout::Shape::new(50, 20, 1)),
+    },
+    Case {
+        name: "fanout-50x20-packed",
+        about: "saturated; 50 threads x 20 subscribers; every publisher packs 16 events into a message, \
+                as an application of the peers could do itself",
+        contenders: EVERYBODY,
+        when: When::Full,
+        connections: 1_050,
+        run: |run| fanout::run(run, fanout::Shape::new(50, 20, 16).packed()),
+    },
+    Case {
+        name: "fanout-1x1000",
+        about: "saturated; 1 thread x 1,000 subscribers; Rethread's publisher sends 16 events at once",
+        contenders: EVERYBODY,
+        when: When::Full,
+        connections: 1_010,
+        run: |run| fanout::run(run, fanout::Shape::new(1, 1_000, 16)),
+    },
+    Case {
+        name: "light-50x20",
+        about: "500 events/s in all over 50 threads x 20 subscribers; every event is published alone",
+        contenders: EVERYBODY,
+        when: When::Quick,
+        connections: 1_050,
+        run: |run| light::run(run, light::Shape { threads: 50, subscribers: 20, rate: 500.0 }),
+    },
+    Case {
+        name: "light-1x1000",
+        about: "20 events/s in 1 thread with 1,000 subscribers; every event is published alone",
+        contenders: EVERYBODY,
+        when: When::Full,
+        connections: 1_010,
+        run: |run| light::run(run, light::Shape { threads: 1, subscribers: 1_000, rate: 20.0 }),
+    },
+    Case {
+        name: "chats",
+        about: "5,000 threads x 1 subscriber, an agent in each streams 20 deltas/s: 100,000/s",
+        contenders: EVERYBODY,
+        when: When::Quick,
+        connections: 10_100,
+        run: chats::run,
+    },
+    Case {
+        name: "append-ws-1",
+        about: "one WebSocket, 50 threads in turn, 64 events a publish, 32 publishes under way",
+        contenders: OURS,
+        when: When::Quick,
+        connections: 200,
+        run: |run| append::over_socket(run, append::Shape::new(1, 64, 32)),
+    },
+    Case {
+        name: "append-ws-1-large",
+        about: "one WebSocket, 50 threads in turn, 1,024 events a publish, 6 publishes under way",
+        contenders: OURS,
+        when: When::Quick,
+        connections: 200,
+        run: |run| append::over_socket(run, append::Shape::new(1, 1_024, 6)),
+    },
+    Case {
+        name: "append-ws-8",
+        about: "8 WebSockets, 50 threads in turn, 64 events a publish, 8 publishes under way each",
+        contenders: OURS,
+        when: When::Full,
+        connections: 200,
+        run: |run| append::over_socket(run, append::Shape::new(8, 64, 8)),
+    },
+    Case {
+        name: "append-ws-64",
+        about: "64 WebSockets, a thread each, 64 events a publish, 2 publishes under way each",
+        contenders: OURS,
+        when: When::Full,
+        connections: 200,
+        run: |run| append::over_socket(run, append::Shape::new(64, 64, 2)),
+    },
+    Case {
+        name: "append-ws-64-single",
+        about: "64 WebSockets, a thread each, 1 event a publish, 8 publishes under way each",
+        contenders: OURS,
+        when: When::Full,
+        connections: 200,
+        run: |run| append::over_socket(run, append::Shape::new(64, 1, 8)),
+    },
+    Case {
+        name: "append-http-1-single",
+        about: "HTTP, one publisher, one event a request",
+        contenders: OURS,
+        when: When::Full,
+        connections: 200,
+        run: |run| append::over_http(run, append::Shape::new(1, 1, 1)),
+    },
+    Case {
+        name: "append-http-64-single",
+        about: "HTTP, 64 publishers with a thread and a request under way each, one event a request",
+        contenders: OURS,
+        when: When::Quick,
+        connections: 200,
+        run: |run| append::over_http(run, append::Shape::new(64, 1, 1)),
+    },
+    Case {
+        name: "append-http-1-batch",
+        about: "HTTP, one publisher, 64 events a request",
+        contenders: OURS,
+        when: When::Full,
+        connections: 200,
+        run: |run| append::over_http(run, append::Shape::new(1, 64, 1)),
+    },
+    Case {
+        name: "append-http-64-batch",
+        about: "HTTP, 64 publishers with a thread and a request under way each, 64 events a request",
+        contenders: OURS,
+        when: When::Full,
+        connections: 200,
+        run: |run| append::over_http(run, append::Shape::new(64, 64, 1)),
+    },
+    Case {
+        name: "storm",
+        about: "1,000 threads, 5,000 clients cut at once, each missing 100 events, dial again at once; \
+                1,000 others follow the threads at 2,000 events/s in all",
+        contenders: KEEPERS,
+        when: When::Quick,
+        connections: 13_000,
+        run: storm::run,
+    },
+    Case {
+        name: "late",
+        about: "a thread of 20,000 events: one who joins late, and 50 at once",
+        contenders: HISTORIANS,
+        when: When::Quick,
+        connections: 300,
+        run: late::run,
+    },
+    Case {
+        name: "slow",
+        about: "10 threads of 20,000 events, 800 subscribers that keep up at 500 events/s in all, \
+                before and while 200 others read the same threads from the start at 1 KB/s",
+        contenders: HISTORIANS,
+        when: When::Full,
+        connections: 1_300,
+        run: slow::run,
+    },
+    Case {
+        name: "idle",
+        about: "WebSockets with one subscription each to 50 threads, where nothing happens",
+        contenders: EVERYBODY,
+        when: When::Quick,
+        connections: 10_300,
+        run: idle::run,
+    },
+    Case {
+        name: "curve",
+        about: "latency against load: 50 threads x 20 subscribers, every event published when it is due",
+        contenders: EVERYBODY,
+        when: When::Once,
+        connections: 1_050,
+        run: curve::run,
+    },
+    Case {
+        name: "spread",
+        about: "cost against fan-out: 1,000 subscribers, saturated, over fewer and fewer threads",
+        contenders: EVERYBODY,
+        when: When::Once,
+        connections: 2_100,
+        run: spread::run,
+    },
+    Case {
+        name: "growth-threads",
+        about: "events go to random threads of more and more, 64 a publish, 16 publishes under way",
+        contenders: OURS,
+        when: When::Once,
+        connections: 300,
+        run: growth::threads,
+    },
+    Case {
+        name: "growth-length",
+        about: "one thread at a time, at different lengths, 64 events a publish, 16 under way",
+        contenders: OURS,
+        when: When::Once,
+        connections: 300,
+        run: growth::length,
+    },
+    Case {
+        name: "growth-data",
+        about: "the data folder grows by events of 8 KiB; then 250-byte events to random threads, 64 a \
+                publish, 16 under way",
+        contenders: OURS,
+        when: When::Once,
+        connections: 300,
+        run: growth::data,
+    },
 ];
 
 impl Case {
-    const fn new(name: &'static str, kind: Kind) -> Self {
-        Self { name, full_only: false, kind }
-    }
-
-    /// What it does, for the table.
-    pub(crate) fn about(&self) -> String {
-        match self.kind {
-            Kind::AppendSocket(shape) => format!(
-                "one WebSocket, {} threads in turn, {} events a publish, {} publishes under way",
-                THREADS, shape.batch, shape.under_way
-            ),
-            Kind::AppendHttp(shape) => format!(
-                "HTTP, {THREADS} connections with a thread and a request under way each, events a \
-                 request: {}",
-                shape.batch
-            ),
-            Kind::Fanout(shape) => format!(
-                "saturated, {THREADS} threads x {SUBSCRIBERS} subscribers, events a publish: {}, \
-                 at most {} under way in a thread",
-                shape.batch, shape.window
-            ),
-            Kind::Light => format!(
-                "{} events/s in all over {THREADS} threads x {SUBSCRIBERS} subscribers, one event \
-                 a publish",
-                light::RATE
-            ),
-            Kind::Idle { connections } => format!(
-                "{connections} WebSockets with hello and one subscription each, {THREADS} threads"
-            ),
-        }
-    }
-
-    /// Files that it opens, here and in the server.
+    /// Files that it opens, here and in the server, about.
     pub(crate) fn files(&self) -> u64 {
-        let connections = match self.kind {
-            Kind::Idle { connections } => connections,
-            _ => THREADS * SUBSCRIBERS,
-        };
-        (connections + THREADS) as u64 + 500
+        self.connections + 1_000
     }
 
-    /// Runs one repetition, measuring for so long.
+    /// Runs one repetition.
     ///
     /// # Errors
     /// When the server does anything wrong.
-    pub(crate) fn run(&self, home: &Home, length: Duration) -> Result<Vec<Measure>> {
-        match self.kind {
-            Kind::AppendSocket(shape) => append::over_socket(home, length, shape),
-            Kind::AppendHttp(shape) => append::over_http(home, length, shape),
-            Kind::Fanout(shape) => fanout::run(home, length, shape),
-            Kind::Light => light::run(home, length),
-            Kind::Idle { connections } => idle::run(home, connections),
-        }
+    pub(crate) fn run(&self, run: &Run<'_>) -> Result<Vec<Measure>> {
+        (self.run)(run)
     }
+}
+
+/// What is measured of a run: not its warm-up, and not its end.
+struct Window {
+    warm: Instant,
+    length: Duration,
+    open: Option<(Span, u64, Instant)>,
+}
+
+impl Window {
+    fn new(length: Duration) -> Self {
+        Self { warm: Instant::now() + WARM_UP.min(length), length, open: None }
+    }
+
+    /// False when it is time to stop.
+    fn is_open(&mut self, server: &Server, done: u64) -> Result<bool> {
+        let now = Instant::now();
+        match &self.open {
+            None if now >= self.warm => {
+                self.open = Some((server.span()?, done, now + self.length));
+            }
+            Some((.., end)) => return Ok(now < *end),
+            None => {}
+        }
+        Ok(true)
+    }
+
+    /// What was done in it, and what that cost.
+    fn close(self, server: &Server, done: u64) -> Result<(f64, Cost)> {
+        let (span, before, _) = self.open.expect("it ends only after it has begun");
+        Ok(((done - before) as f64, span.end(server)?))
+    }
+}
+
+/// How busy both sides were.
+fn busy(cost: Cost) -> [Measure; 2] {
+    let busy = |seconds: f64| if cost.seconds > 0.0 { seconds / cost.seconds * 100.0 } else { 0.0 };
+    [
+        Measure::new("server busy", "% of a core", busy(cost.server)),
+        Measure::new("load generator busy", "% of a core", busy(cost.generator)),
+    ]
+}
+
+fn mib(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1 << 20)
 }

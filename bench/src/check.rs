@@ -2,7 +2,8 @@
 //!
 //! Every event carries its publisher's number (see [`crate::events`]). A thread has one publisher
 //! that never has two publishes of a thread under way out of order, so the number must equal the
-//! `seq` that the server gave: that shows what a correct-looking numbering would hide.
+//! `seq` that the server gave: that shows what a correct-looking numbering would hide. A server that
+//! numbers nothing is held to the publisher's number alone.
 
 use std::sync::LazyLock;
 
@@ -12,6 +13,8 @@ use crate::events::{DUE_DIGITS, MARK, NUMBER_DIGITS};
 
 static SEQ: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(br#""seq":"#));
 static FIRST: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(br#""first":"#));
+static EPOCH: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(br#""epoch":""#));
+static AFTER: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(br#""after":"#));
 static MARKED: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(MARK));
 static DUPLICATE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(br#""duplicate":true"#));
 
@@ -31,13 +34,13 @@ pub(crate) enum Fault {
         /// What came.
         received: String,
     },
-    /// A frame does not continue where the one before ended.
-    #[error("after event {last} a frame of events {first} to … came: {}",
+    /// What came does not continue where the last ended.
+    #[error("after event {last} came event {first}: {}",
         if *first > last + 1 { "events are lost" } else { "events are repeated" })]
     Broken {
-        /// The last event of the frame before.
+        /// The last event that came.
         last: u64,
-        /// The first of this.
+        /// The next.
         first: u64,
     },
     /// The events of a frame are not the ones that its head names.
@@ -81,17 +84,76 @@ fn excerpt(bytes: &[u8]) -> String {
 pub(crate) struct Follower {
     thread: String,
     last: u64,
+    /// What brings it back to where it was: the epoch, or whatever else its server wants to hear.
+    mark: String,
 }
 
 impl Follower {
-    /// A subscriber that begins with the first event.
-    pub(crate) fn new(thread: &str) -> Self {
-        Self { thread: thread.to_owned(), last: 0 }
+    /// A subscriber that begins after so many events.
+    pub(crate) fn after(thread: &str, last: u64) -> Self {
+        Self { thread: thread.to_owned(), last, mark: String::new() }
     }
 
     /// The last event that came.
     pub(crate) fn last(&self) -> u64 {
         self.last
+    }
+
+    /// What brings it back to where it was.
+    pub(crate) fn mark(&self) -> Option<&str> {
+        Some(&*self.mark).filter(|mark| !mark.is_empty())
+    }
+
+    /// Remembers what brings it back.
+    pub(crate) fn set_mark(&mut self, mark: &[u8]) {
+        self.mark.clear();
+        self.mark.push_str(&String::from_utf8_lossy(mark));
+    }
+
+    /// Takes the answer to a subscription: where it begins.
+    ///
+    /// # Errors
+    /// When that is another place than was asked for.
+    pub(crate) fn begin(&mut self, subscribed: &[u8]) -> Result<(), Fault> {
+        let unreadable = |what| Fault::Unreadable(what, excerpt(subscribed));
+        let at =
+            EPOCH.find(subscribed).ok_or_else(|| unreadable("`epoch`"))? + EPOCH.needle().len();
+        let epoch = &subscribed[at..];
+        let epoch = &epoch[..memchr::memchr(b'"', epoch).ok_or_else(|| unreadable("`epoch`"))?];
+        let at =
+            AFTER.find(subscribed).ok_or_else(|| unreadable("`after`"))? + AFTER.needle().len();
+        let (after, _) = number(&subscribed[at..]).ok_or_else(|| unreadable("`after`"))?;
+        if after != self.last {
+            return Err(Fault::Broken { last: self.last, first: after + 1 });
+        }
+        self.set_mark(epoch);
+        Ok(())
+    }
+
+    /// Takes a message of a server that knows nothing of events: each is found by its mark. Gives
+    /// the number of events.
+    ///
+    /// # Errors
+    /// When it does not hold exactly what had to come next.
+    pub(crate) fn take_marked(
+        &mut self,
+        message: &[u8],
+        mut each: impl FnMut(u64),
+    ) -> Result<u64, Fault> {
+        let unreadable = || Fault::Unreadable("the publisher's number", excerpt(message));
+        let (mut rest, mut events) = (message, 0);
+        while let Some(at) = MARKED.find(rest) {
+            let marked = &rest[at + MARK.len()..];
+            let (number, due) = marks(marked).ok_or_else(unreadable)?;
+            if number != self.last + 1 {
+                return Err(Fault::Broken { last: self.last, first: number });
+            }
+            each(due);
+            self.last = number;
+            events += 1;
+            rest = &marked[NUMBER_DIGITS + 1 + DUE_DIGITS..];
+        }
+        if events == 0 { Err(unreadable()) } else { Ok(events) }
     }
 
     /// Takes a frame; tells `each` when each of its events should have been sent (microseconds on

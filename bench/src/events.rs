@@ -1,6 +1,9 @@
 //! The events of the load: 250 bytes each as published, with an id, a number and a time in them.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::{
+    sync::LazyLock,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use rethread_shared::EventId;
 
@@ -13,6 +16,10 @@ pub(crate) const NUMBER_DIGITS: usize = 12;
 /// Digits of the time at which the event should have been sent, in microseconds.
 pub(crate) const DUE_DIGITS: usize = 16;
 
+/// Random letters, of which each event takes others: what a disk stores compresses as little as text
+/// of a model does, and no two events are alike.
+const POOL_BYTES: usize = 64 * 1024;
+
 const NO_ID: &str = "00000000-0000-0000-0000-000000000000";
 
 /// The publisher's side of one thread: the events of one run, numbered from 1.
@@ -20,13 +27,26 @@ const NO_ID: &str = "00000000-0000-0000-0000-000000000000";
 pub(crate) struct Source {
     start: Vec<u8>,
     delta: Vec<u8>,
+    /// Where its padding begins, and how long it is.
+    padding: (usize, usize),
     next: u64,
     random: Random,
 }
 
+static POOL: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let mut random = Random::new(7);
+    let letters = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 .";
+    (0..POOL_BYTES).map(|_| letters[random.next() as usize % letters.len()]).collect()
+});
+
 impl Source {
-    /// The events of `run`. `seed` keeps the ids of two sources apart.
+    /// The events of `run`, of [`EVENT_BYTES`] each. `seed` keeps the ids of two sources apart.
     pub(crate) fn new(run: &str, seed: u64) -> Self {
+        Self::with_size(run, seed, EVENT_BYTES)
+    }
+
+    /// The events of `run`, of so many bytes each.
+    pub(crate) fn with_size(run: &str, seed: u64, bytes: usize) -> Self {
         let (number, due) = ("0".repeat(NUMBER_DIGITS), "0".repeat(DUE_DIGITS));
         let start = format!(
             r#"{{"id":"{NO_ID}","run":"{run}","type":"agent_started","data":{{"agent":"bench","message":"~#{number}@{due}"}}}}"#
@@ -36,10 +56,12 @@ impl Source {
                 r#"{{"id":"{NO_ID}","run":"{run}","type":"message_delta","data":{{"message_id":"m1","text":"~#{number}@{due} {padding}"}}}}"#
             )
         };
-        let padding = "x".repeat(EVENT_BYTES.saturating_sub(delta("").len()));
+        let length = bytes.saturating_sub(delta("").len()).min(POOL_BYTES / 2);
+        let from = memchr::memmem::find(delta("").as_bytes(), b" \"}}").expect("it has a text") + 1;
         Self {
             start: start.into_bytes(),
-            delta: delta(&padding).into_bytes(),
+            delta: delta(&"x".repeat(length)).into_bytes(),
+            padding: (from, length),
             next: 1,
             random: Random::new(seed),
         }
@@ -73,6 +95,11 @@ impl Source {
         random[..8].copy_from_slice(&high.to_le_bytes());
         random[8..].copy_from_slice(&low.to_le_bytes()[..2]);
         write_uuid(EventId::generate(unix_ms, random), &mut event[br#"{"id":""#.len()..]);
+        if number > 1 {
+            let (at, length) = self.padding;
+            let from = low as usize % (POOL_BYTES - length);
+            event[at..at + length].copy_from_slice(&POOL[from..from + length]);
+        }
         let mark = memchr::memmem::find(event, MARK).expect("the templates have it") + MARK.len();
         write_digits(number, &mut event[mark..mark + NUMBER_DIGITS]);
         let due = mark + NUMBER_DIGITS + 1;
@@ -126,7 +153,6 @@ impl Random {
     }
 
     /// A number below `limit`.
-    #[cfg(test)]
     pub(crate) fn below(&mut self, limit: u64) -> u64 {
         self.next() % limit
     }

@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use hdrhistogram::Histogram;
 use rustix::{
-    process::{Resource, Rlimit, getrlimit, setrlimit},
+    process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit},
     thread::{CpuSet, sched_getaffinity, sched_setaffinity},
 };
 
@@ -90,7 +90,7 @@ pub(crate) fn fsync_times(folder: &Path, times: usize) -> Result<Histogram<u64>>
     // With a name: a file system may save itself the work for one that is deleted.
     let mut file = tempfile::NamedTempFile::new_in(folder)?;
     let block = [0x5a; 4_096];
-    let mut taken = Histogram::new(3)?;
+    let mut taken = Histogram::new_with_bounds(1, 60_000_000, 3)?;
     for turn in 0..times {
         // Appending, as a journal does, but within a few megabytes.
         if turn % 1_024 == 0 {
@@ -130,6 +130,19 @@ pub(crate) fn memory(pid: u32) -> Result<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let kib: Option<u64> = line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok());
     Ok(kib.with_context(|| format!("{path} has no VmRSS"))? * 1_024)
+}
+
+/// The processes that a process has started, as far as they live.
+pub(crate) fn children(pid: u32) -> Vec<u32> {
+    let listed = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    listed.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
+}
+
+/// Ends a process that this one has started, without a word.
+pub(crate) fn kill(pid: u32) {
+    if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
+        let _ = kill_process(pid, Signal::KILL);
+    }
 }
 
 /// What numbers must be read with.

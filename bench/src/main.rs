@@ -1,55 +1,72 @@
-//! `rethread-bench`: measures the release server, and checks every event while it does.
+//! `rethread-bench`: measures the release server beside its peers, and checks every event while it
+//! does.
 //!
 //! The generator must cost less than what it measures: one thread, readiness from the operating
 //! system, frames read by scanning bytes. What it checks is in [`check`]: order, loss, repetition.
 
 mod cases;
 mod check;
+mod contender;
+mod dialect;
 mod events;
+#[cfg(test)]
+mod faults;
 mod load;
 mod machine;
+mod pace;
 mod report;
 mod server;
 mod swarm;
 mod wire;
 
-use std::{path::PathBuf, process::ExitCode, time::Duration};
+use std::{
+    path::PathBuf,
+    process::ExitCode,
+    time::{Duration, Instant},
+};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use clap::Parser;
 
 use crate::{
-    cases::{ALL, Case},
+    cases::{ALL, Case, Run, When},
+    contender::{Contender, Home},
     machine::{Cores, Machine},
-    report::Rows,
-    server::Home,
+    report::{Results, document, document::Told, table},
 };
 
-/// Measures Rethread: durable events a second, deliveries a second, latency, memory a connection.
+/// Measures Rethread, and peers that do a part of what it does: durable events a second, deliveries a
+/// second, latency, memory a connection.
 ///
-/// Starts the release server itself, on a core of its own where there are two, with an empty data
-/// folder for each repetition; repetitions of the cases alternate. Every event is checked.
+/// Starts each server itself, on a core of its own where there are two, with an empty folder for each
+/// repetition; cases and contenders alternate. Every event is checked.
 #[derive(Debug, Parser)]
 #[command(max_term_width = 100)]
 struct Arguments {
-    /// All cases but the largest, three short repetitions each: under three minutes. The default.
+    /// The cases that say most, shortly: under three minutes. The default.
     #[arg(long, conflicts_with = "full")]
     quick: bool,
-    /// All cases, five repetitions of ten seconds each.
+    /// All cases, three repetitions each.
     #[arg(long)]
     full: bool,
+    /// Beside Rethread: nchan, socket.io, and a bare broadcast over axum, where they are installed.
+    #[arg(long)]
+    peers: bool,
     /// Only this case, or those whose names begin so. May be given more than once.
     #[arg(long, value_name = "NAME")]
     case: Vec<String>,
     /// How often each case is repeated.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
     repeat: Option<u32>,
-    /// How long each repetition measures.
+    /// How long each repetition measures, where that is a question of time.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=600))]
     seconds: Option<u64>,
     /// The server to measure; the one beside this program when left out.
     #[arg(long, value_name = "FILE")]
     server: Option<PathBuf>,
+    /// Where benchmarks.md and its pictures are written; target/bench/report when left out.
+    #[arg(long, value_name = "FOLDER")]
+    write: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
@@ -63,39 +80,81 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> Result<()> {
+    let begun = Instant::now();
     let cases = chosen(arguments)?;
-    let (repeat, seconds) = if arguments.full { (5, 10) } else { (3, 3) };
+    let (repeat, seconds) = if arguments.full { (3, 4) } else { (1, 3) };
     let repeat = arguments.repeat.unwrap_or(repeat);
     let length = Duration::from_secs(arguments.seconds.unwrap_or(seconds));
     machine::allow_files(cases.iter().map(Case::files).max().unwrap_or(0))?;
     let home = Home::find(arguments.server.clone(), Cores::choose())?;
     let machine = Machine::look(home.cores, &home.data);
     println!("{machine}");
+    let contenders = contenders(&home, arguments.peers)?;
     println!(
-        "load      {}-byte events as published, {repeat} repetitions of {} s, each with a new server",
+        "load      {}-byte events as published, repetitions: {repeat}, of {} s where time counts",
         events::EVENT_BYTES,
         length.as_secs()
     );
 
-    let mut results: Vec<Rows> = cases
-        .iter()
-        .map(|case| Rows { case: case.name, about: case.about(), repetitions: Vec::new() })
-        .collect();
-    for repetition in 1..=repeat {
-        for (case, rows) in cases.iter().zip(&mut results) {
-            eprintln!("{} ({repetition} of {repeat})", case.name);
-            let measured = case.run(&home, length);
-            rows.repetitions.push(measured.with_context(|| format!("case {}", case.name))?);
+    let mut results = Results::default();
+    let mut failures: Vec<String> = Vec::new();
+    for repetition in 0..repeat {
+        for case in cases.iter().filter(|case| repetition == 0 || case.when != When::Once) {
+            let mut order: Vec<Contender> =
+                contenders.iter().map(|(contender, _)| *contender).collect();
+            let turn = repetition as usize % order.len();
+            order.rotate_left(turn);
+            for contender in order.into_iter().filter(|one| case.contenders.contains(one)) {
+                let start = Instant::now();
+                eprint!("{} of {repeat}  {:<22} {contender:<10}", repetition + 1, case.name);
+                let run = Run { home: &home, contender, length, is_full: arguments.full };
+                let measured = case.run(&run);
+                eprintln!(" {:5.1} s", start.elapsed().as_secs_f64());
+                match measured {
+                    Ok(measured) => {
+                        results.add((case.name, case.about.to_owned()), contender, measured);
+                    }
+                    // A peer that fails has failed; the server of this project must not.
+                    Err(error) if contender != Contender::Rethread => {
+                        eprintln!("{contender} has failed: {error:#}");
+                        failures.push(format!("{contender}, {}: {error:#}", case.name));
+                    }
+                    Err(error) => return Err(error.context(format!("case {}", case.name))),
+                }
+            }
         }
     }
-    println!("{}", report::table(&results));
+    println!("{}", table::tables(&results));
+    println!("{}", report::targets::text(&results));
     println!("Every event was checked as it came: order, loss, repetition, and each thread's end.");
+    let folder = arguments.write.clone().unwrap_or_else(|| home.data.join("report"));
+    let told = Told { machine, contenders, failures, repeat, length, took: begun.elapsed() };
+    document::write(&folder, &results, &told)?;
+    println!("Written to {}.", folder.join("benchmarks.md").display());
     Ok(())
+}
+
+/// Who takes part, with their versions.
+fn contenders(home: &Home, with_peers: bool) -> Result<Vec<(Contender, String)>> {
+    let mut found = Vec::new();
+    for contender in Contender::ALL {
+        match home.version(contender) {
+            Ok(version) if with_peers || contender == Contender::Rethread => {
+                println!("contender {version}");
+                found.push((contender, version));
+            }
+            Err(error) if contender == Contender::Rethread => return Err(error),
+            Err(error) if with_peers => println!("left out  {contender}: {error:#}"),
+            _ => {}
+        }
+    }
+    Ok(found)
 }
 
 fn chosen(arguments: &Arguments) -> Result<Vec<Case>> {
     if arguments.case.is_empty() {
-        return Ok(ALL.into_iter().filter(|case| arguments.full || !case.full_only).collect());
+        let is_chosen = |case: &&Case| arguments.full || case.when == When::Quick;
+        return Ok(ALL.iter().filter(is_chosen).copied().collect());
     }
     // An exact name means that case alone, though another begins with it.
     let matches = |case: &Case, name: &str| {
@@ -108,6 +167,6 @@ fn chosen(arguments: &Arguments) -> Result<Vec<Case>> {
             bail!("there is no case {name}; there are {}", names.join(", "));
         }
     }
-    let is_chosen = |case: &Case| arguments.case.iter().any(|name| matches(case, name));
-    Ok(ALL.into_iter().filter(is_chosen).collect())
+    let is_chosen = |case: &&Case| arguments.case.iter().any(|name| matches(case, name));
+    Ok(ALL.iter().filter(is_chosen).copied().collect())
 }

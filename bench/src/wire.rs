@@ -8,7 +8,6 @@ use std::{
 
 use anyhow::{Context, Result, bail, ensure};
 use memchr::memmem;
-use rethread_shared::frame::{SOCKET_PATH, SUBPROTOCOL};
 
 /// How long a server may take for one answer while the load is set up.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
@@ -46,6 +45,14 @@ impl Protocol {
     }
 }
 
+/// The server has closed a WebSocket, and said why.
+#[derive(Debug, thiserror::Error)]
+#[error("the server closed the connection: {code} {reason}")]
+pub(crate) struct Closed {
+    code: u16,
+    reason: String,
+}
+
 fn parse_frame(bytes: &[u8]) -> Result<Parsed<'_>> {
     let [head, len, rest @ ..] = bytes else { return Ok(Parsed::Incomplete) };
     ensure!(len & 0x80 == 0, "the server has masked a frame, which only clients may");
@@ -65,7 +72,7 @@ fn parse_frame(bytes: &[u8]) -> Result<Parsed<'_>> {
         0x88 => {
             let code = payload.get(..2).map_or(0, |code| u16::from_be_bytes([code[0], code[1]]));
             let reason = String::from_utf8_lossy(payload.get(2..).unwrap_or_default());
-            bail!("the server closed the connection: {code} {reason}")
+            Err(Closed { code, reason: reason.into_owned() }.into())
         }
         other => bail!("a frame of an unexpected kind came: {other:#04x}"),
     }
@@ -157,31 +164,71 @@ pub(crate) fn connect(address: SocketAddr) -> Result<TcpStream> {
     Ok(stream)
 }
 
-/// A WebSocket after its handshake, and `hello` with what else is to be sent at once.
+/// How a WebSocket is opened: where, speaking what, and what it says first.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Opening {
+    /// The path, with its query.
+    pub(crate) path: String,
+    /// The subprotocol that it asks for, if any.
+    pub(crate) subprotocol: Option<&'static str>,
+    /// The texts it sends when the handshake has ended.
+    pub(crate) texts: Vec<String>,
+}
+
+impl Opening {
+    /// The request of the handshake.
+    pub(crate) fn request(&self) -> Vec<u8> {
+        let subprotocol = self.subprotocol.map_or_else(String::new, |subprotocol| {
+            format!("Sec-WebSocket-Protocol: {subprotocol}\r\n")
+        });
+        format!(
+            "GET {} HTTP/1.1\r\nHost: bench\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: cmV0aHJlYWQtYmVuY2gtMQ==\r\n\
+             {subprotocol}\r\n",
+            self.path
+        )
+        .into_bytes()
+    }
+
+    /// What follows it.
+    pub(crate) fn frames(&self) -> Vec<u8> {
+        let mut frames = Vec::new();
+        for text in &self.texts {
+            push_frame(text.as_bytes(), &mut frames);
+        }
+        frames
+    }
+}
+
+/// The length of the head with which a server has accepted a WebSocket, when it is complete.
 ///
 /// # Errors
-/// When the server refuses it.
-pub(crate) fn open_socket(address: SocketAddr, frames: &[u8]) -> Result<TcpStream> {
-    let mut stream = connect(address)?;
-    let request = format!(
-        "GET {SOCKET_PATH} HTTP/1.1\r\nHost: bench\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: cmV0aHJlYWQtYmVuY2gtMQ==\r\n\
-         Sec-WebSocket-Protocol: {SUBPROTOCOL}\r\n\r\n"
-    );
-    stream.write_all(request.as_bytes())?;
-    // The server says nothing before `hello`, so what comes is the head of its answer alone.
-    let mut head = Vec::new();
-    let mut chunk = [0; 1024];
-    while memmem::find(&head, b"\r\n\r\n").is_none() {
-        let read = stream.read(&mut chunk).context("the handshake")?;
-        ensure!(read > 0, "the server closed the connection during the handshake");
-        head.extend_from_slice(&chunk[..read]);
+/// When it was refused.
+pub(crate) fn upgraded(bytes: &[u8]) -> Result<Option<usize>> {
+    let Some(end) = memmem::find(bytes, b"\r\n\r\n") else { return Ok(None) };
+    let refused = || String::from_utf8_lossy(&bytes[..bytes.len().min(1_000)]).into_owned();
+    ensure!(bytes.starts_with(b"HTTP/1.1 101"), "the handshake was refused: {}", refused());
+    Ok(Some(end + 4))
+}
+
+/// Dials without waiting, with a receive buffer as small as the system allows: a slow network.
+///
+/// # Errors
+/// When the system refuses.
+pub(crate) fn dial_with_small_buffer(address: SocketAddr) -> std::io::Result<TcpStream> {
+    use socket2::{Domain, Protocol, Socket, Type};
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    // Before it is connected: the window is agreed on then (tcp(7)).
+    socket.set_recv_buffer_size(2_048)?;
+    socket.set_nonblocking(true)?;
+    match socket.connect(&address.into()) {
+        Err(error)
+            if error.raw_os_error() != Some(rustix::io::Errno::INPROGRESS.raw_os_error()) =>
+        {
+            Err(error)
+        }
+        _ => Ok(socket.into()),
     }
-    let answer = String::from_utf8_lossy(&head);
-    ensure!(answer.starts_with("HTTP/1.1 101"), "the handshake was refused: {answer}");
-    ensure!(answer.ends_with("\r\n\r\n"), "the server spoke before `hello`: {answer}");
-    stream.write_all(frames)?;
-    Ok(stream)
 }
 
 #[cfg(test)]
@@ -214,5 +261,14 @@ mod tests {
         assert!(parse_answer(answer).unwrap_err().to_string().contains("422: why"));
         let close = b"\x88\x05\x0f\xa0bye";
         assert!(parse_frame(close).unwrap_err().to_string().contains("4000 bye"));
+    }
+
+    #[test]
+    fn a_handshake_is_read_when_it_is_complete_and_a_refusal_says_why() {
+        let head = b"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\n\r\n";
+        assert_eq!(upgraded(&head[..20]).unwrap(), None);
+        assert_eq!(upgraded(&[&head[..], b"\x81\x00"].concat()).unwrap(), Some(head.len()));
+        let refusal = b"HTTP/1.1 429 Too Many Requests\r\n\r\nslow_down";
+        assert!(upgraded(refusal).unwrap_err().to_string().contains("slow_down"));
     }
 }

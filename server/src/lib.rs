@@ -24,6 +24,7 @@ pub mod listener;
 pub mod log;
 pub mod metrics;
 pub mod now;
+pub mod origins;
 pub mod refusals;
 pub mod request;
 pub mod routes;
@@ -35,3 +36,8 @@ pub mod trusted;
 pub use routes::{openapi, router};
 pub use server::Server;
 pub use trusted::Trusted;
+
+/// The code in the guide compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/embedding.md")]
+struct Embedding;

@@ -180,6 +180,30 @@ async fn the_protocol_names_every_path_of_the_document_and_no_other() {
     }
 }
 
+#[tokio::test]
+async fn the_page_for_people_has_every_operation_and_needs_nothing_else() {
+    let server = Server::start();
+    let document = server.api().get("/openapi.json").await.body;
+    let request = server.api().request(reqwest::Method::GET, "/docs");
+    let answer = request.send().await.expect("an answer");
+    let policy = answer.headers()["content-security-policy"].to_str().unwrap().to_owned();
+    assert!(policy.starts_with("default-src 'none'"), "{policy}");
+    let page = answer.text().await.expect("a page");
+    for (path, method, operation) in operations(&document) {
+        let id = operation["operationId"].as_str().expect("a name");
+        for part in [format!("href=\"#{id}\""), format!("<article id=\"{id}\">")] {
+            assert_eq!(page.matches(&part).count(), 1, "{method} {path}: {part}");
+        }
+    }
+    for link in page.split("href=\"#").skip(1) {
+        let name = link.split('"').next().expect("it ends");
+        assert!(page.contains(&format!("id=\"{name}\"")), "#{name} leads nowhere");
+    }
+    for foreign in ["<script", "<img", "<link", "src=", "url(", "@import"] {
+        assert!(!page.contains(foreign), "{foreign}");
+    }
+}
+
 /// True when a path has the form of one of the document: `/v1/threads/{thread}/runs`.
 fn fits(known: &str, path: &str) -> bool {
     let (mut known, mut path) = (known.split('/'), path.split('/'));

@@ -1,19 +1,45 @@
-//! The load generator, built as the server would be in production.
+//! The load generator, built as the server would be in production, and the peers beside it.
 
-use anyhow::Result;
+mod instructions;
+mod peers;
 
-use crate::{process, setup, wasm, www};
+use std::time::Instant;
 
-/// Builds in release, then measures. Arguments go to the load generator.
+use anyhow::{Result, ensure};
+
+use crate::process;
+
+/// Builds in release, then measures. What this does not know goes to the load generator.
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
-    process::timed("set-up", setup::build_tools)?;
-    process::timed("the package @rethread/client", wasm::build)?;
-    process::timed("the page", www::build)?;
+    let has = |flag: &str| arguments.iter().any(|argument| argument == flag);
+    if has("--instructions") {
+        return process::timed("instructions of the hot path", || {
+            instructions::check(has("--store"))
+        });
+    }
+    if has("--micro") {
+        let names = arguments.iter().filter(|argument| *argument != "--micro");
+        return process::timed("the hot path, in parts", || {
+            let mut bench =
+                process::cargo("bench --quiet --package rethread-bench --bench hot_path --");
+            process::run(bench.args(names))
+        });
+    }
+    let start = Instant::now();
+    // The page is not measured, and a server without it is the same server.
     process::timed("the server and the load generator", || {
         process::run(&mut process::cargo(
             "build --release --package rethread --package rethread-bench",
         ))
     })?;
+    if has("--peers") {
+        process::timed("peers", || {
+            peers::install();
+            Ok(())
+        })?;
+    }
+    ensure!(cfg!(target_os = "linux"), "the load generator reads /proc and needs Linux");
+    println!("\n== built and installed in {:.0} s; measuring", start.elapsed().as_secs_f64());
     let mut bench =
         process::cargo("run --quiet --release --package rethread-bench --bin rethread-bench --");
     process::run(bench.args(arguments))

@@ -61,8 +61,10 @@ enum Chore {
     Schemathesis,
     /// Measure: durable events a second, deliveries a second, latency, memory a connection.
     ///
-    /// Arguments go to the load generator: `--quick`, `--full`, `--case NAME`;
-    /// `cargo xtask bench -- --help` lists them.
+    /// Arguments go to the load generator: `--quick`, `--full`, `--peers` (which are installed first),
+    /// `--case NAME`, `--write docs`; `cargo xtask bench -- --help` lists them. Instead of these,
+    /// `--micro` times the parts of the hot path, and `--instructions` compares how many instructions
+    /// they take with what is stored (`--store` stores anew).
     Bench {
         /// For the load generator.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]

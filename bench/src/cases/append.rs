@@ -1,179 +1,84 @@
 //! Durable append alone: publishers, and nobody who follows. An event counts when its publisher has
 //! been told that it is stored.
 
-use std::{
-    collections::HashMap,
-    net::TcpStream,
-    time::{Duration, Instant},
-};
+use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 
-use super::{THREADS, WARM_UP};
+use super::{Run, Window, busy};
 use crate::{
     check,
+    dialect::Dialect,
     events::{Source, unix_ms},
-    load::{DRAIN, idle_word},
+    load::{DRAIN, Load, Plan, make_threads},
     report::Measure,
-    server::{Cost, Home, Server, Span},
+    server::Cost,
     swarm::{Message, Swarm},
-    wire::{Protocol, connect, open_socket, push_frame, push_request},
+    wire::{ask, connect, push_request},
 };
+
+/// Threads, where there are not more publishers.
+const THREADS: usize = 50;
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Shape {
+    publishers: usize,
     /// Events of one publish.
-    pub(super) batch: u64,
-    /// Publishes without an answer, at most.
-    pub(super) under_way: usize,
+    batch: usize,
+    /// Publishes of each without an answer, at most.
+    under_way: usize,
 }
 
-/// The threads, each with its run.
-struct Threads {
-    ids: Vec<String>,
-    sources: Vec<Source>,
-    http: TcpStream,
-}
-
-impl Threads {
-    fn make(server: &Server) -> Result<Self> {
-        let mut http = connect(server.address)?;
-        let (mut ids, mut sources) = (Vec::new(), Vec::new());
-        for place in 0..THREADS {
-            let (id, run) = server.thread_with_run(&mut http)?;
-            ids.push(id);
-            sources.push(Source::new(&run, place as u64 + 1));
-        }
-        Ok(Self { ids, sources, http })
-    }
-
-    /// Checks that the server has of each thread what was published, and no more.
-    fn finish(&mut self, server: &Server) -> Result<()> {
-        for (id, source) in self.ids.iter().zip(&self.sources) {
-            let head = server.head(&mut self.http, id)?;
-            ensure!(head == source.made(), "{id}: {} published, head is {head}", source.made());
-        }
-        Ok(())
+impl Shape {
+    pub(super) fn new(publishers: usize, batch: usize, under_way: usize) -> Self {
+        Self { publishers, batch, under_way }
     }
 }
 
-/// What is measured of a run: not its warm-up, and not its end.
-struct Window {
-    warm: Instant,
-    length: Duration,
-    open: Option<(Span, u64, Instant)>,
-}
-
-impl Window {
-    fn new(length: Duration) -> Self {
-        Self { warm: Instant::now() + WARM_UP, length, open: None }
-    }
-
-    /// False when it is time to stop.
-    fn is_open(&mut self, server: &Server, stored: u64) -> Result<bool> {
-        let now = Instant::now();
-        match &self.open {
-            None if now >= self.warm => {
-                self.open = Some((server.span()?, stored, now + self.length));
-            }
-            Some((.., end)) => return Ok(now < *end),
-            None => {}
-        }
-        Ok(true)
-    }
-
-    /// The events that were stored in it, and what they cost.
-    fn close(self, server: &Server, stored: u64) -> Result<(u64, Cost)> {
-        let (span, before, _) = self.open.context("it has not begun")?;
-        Ok((stored - before, span.end(server)?))
-    }
-}
-
-fn measures(events: u64, cost: Cost, again: u64) -> Vec<Measure> {
-    let events = events as f64;
-    vec![
+fn measures(events: f64, cost: Cost, again: u64) -> Vec<Measure> {
+    let mut measures = vec![
         Measure::new("stored, durable", "events/s", events / cost.seconds),
         Measure::new("server CPU per event", "us", cost.server / events * 1e6),
-        Measure::new("server busy", "% of a core", cost.server / cost.seconds * 100.0),
-        Measure::new("load generator busy", "% of a core", cost.generator / cost.seconds * 100.0),
         Measure::new("repeated at the end, stored once", "events", again as f64),
-    ]
+    ];
+    measures.extend(busy(cost));
+    measures
 }
 
-/// The publishes of one WebSocket. Event `k` of all goes to thread `k % THREADS`.
-#[derive(Default)]
-struct Asked {
-    /// Without an answer: the place of their first event among all.
-    waiting: HashMap<u64, u64>,
-    batch: u64,
-    stored: u64,
-    /// True when the same events are published again.
-    is_again: bool,
-}
-
-impl Asked {
-    fn take(&mut self, message: Message<'_>) -> Result<()> {
-        let Some(req) = check::published(message.payload) else {
-            return idle_word(message.payload);
-        };
-        let first = self.waiting.remove(&req).context("an answer to what was not asked")?;
-        let expected = (first..first + self.batch).map(|k| k / THREADS as u64 + 1);
-        self.stored += check::stored(message.payload, expected, self.is_again)?;
-        Ok(())
+pub(super) fn over_socket(run: &Run<'_>, shape: Shape) -> Result<Vec<Measure>> {
+    let server = run.start()?;
+    let threads = THREADS.max(shape.publishers);
+    let plan = Plan::threads(threads).publishers(shape.publishers);
+    let mut load = Load::new(&server.target, plan)?;
+    // Each publisher's threads, and where it is among them.
+    let mut turns: Vec<(Vec<usize>, usize)> = vec![(Vec::new(), 0); shape.publishers];
+    for thread in 0..threads {
+        turns[load.publisher_of(thread)].0.push(thread);
     }
-}
-
-pub(super) fn over_socket(home: &Home, length: Duration, shape: Shape) -> Result<Vec<Measure>> {
-    let server = Server::start(home)?;
-    let mut threads = Threads::make(&server)?;
-    let mut hello = Vec::new();
-    push_frame(server.hello().as_bytes(), &mut hello);
-    let mut swarm = Swarm::new()?;
-    let link = swarm.add(open_socket(server.address, &hello)?, Protocol::WebSocket)?;
-
-    let mut asked = Asked { batch: shape.batch, ..Asked::default() };
-    let (mut req, mut made) = (0_u64, 0_u64);
-    let (mut text, mut frame) = (Vec::new(), Vec::new());
-    let mut window = Window::new(length);
-    while window.is_open(&server, asked.stored)? {
-        while asked.waiting.len() < shape.under_way {
-            req += 1;
-            asked.waiting.insert(req, made);
-            text.clear();
-            text.extend_from_slice(
-                format!(r#"{{"op":"publish","req":{req},"events":["#).as_bytes(),
-            );
-            let unix_ms = unix_ms();
-            for _ in 0..shape.batch {
-                threads.sources[made as usize % THREADS].write_next(0, unix_ms, &mut text);
-                text.push(b',');
-                made += 1;
+    let mut last = (0, Vec::new());
+    let mut window = Window::new(run.length);
+    while window.is_open(&server, load.book.acknowledged)? {
+        for (publisher, (threads, turn)) in turns.iter_mut().enumerate() {
+            while load.unanswered(publisher) < shape.under_way {
+                let events = (*turn..*turn + shape.batch).map(|k| (threads[k % threads.len()], 0));
+                last = (publisher, events.collect());
+                *turn = (*turn + shape.batch) % threads.len();
+                load.publish_all(publisher, &last.1)?;
             }
-            text.pop();
-            text.extend_from_slice(b"]}");
-            frame.clear();
-            push_frame(&text, &mut frame);
-            swarm.send(link, &frame)?;
         }
-        swarm.turn(Duration::from_millis(20), |message| asked.take(message))?;
+        load.turn(Duration::from_millis(20), |_| ())?;
     }
-    let (events, cost) = window.close(&server, asked.stored)?;
-    let answered = |asked: &Asked| asked.waiting.is_empty();
-    let missing = |asked: &Asked| format!("{} publishes have no answer", asked.waiting.len());
-    swarm.until(DRAIN, &mut asked, Asked::take, answered, missing)?;
-
+    let (events, cost) = window.close(&server, load.book.acknowledged)?;
+    load.drain()?;
     // The last publish once more, as after a lost answer: the same places, nothing stored.
-    asked.is_again = true;
-    asked.waiting.insert(req, made - shape.batch);
-    let before = asked.stored;
-    swarm.send(link, &frame)?;
-    swarm.until(DRAIN, &mut asked, Asked::take, answered, missing)?;
-    threads.finish(&server)?;
-    Ok(measures(events, cost, asked.stored - before))
+    let again = load.repeat_last(last.0, &last.1)?;
+    load.finish()?;
+    Ok(measures(events, cost, again))
 }
 
 /// One connection of HTTP, which has one request under way in its own thread.
 struct Poster {
+    source: Source,
     request: Vec<u8>,
     /// The number of the first event in it.
     first: u64,
@@ -188,13 +93,13 @@ struct Posters {
 }
 
 impl Posters {
-    fn take(&mut self, message: Message<'_>) -> Result<()> {
+    fn take(&mut self, message: Message<'_>) -> Result<Option<&'static str>> {
         let poster = &mut self.all[message.link];
         ensure!(poster.is_waiting, "an answer to what was not asked");
         poster.is_waiting = false;
         let expected = poster.first..poster.first + self.batch;
         self.stored += check::stored(message.payload, expected, self.is_again)?;
-        Ok(())
+        Ok(None)
     }
 
     fn is_quiet(&self) -> bool {
@@ -207,24 +112,32 @@ impl Posters {
     }
 }
 
-pub(super) fn over_http(home: &Home, length: Duration, shape: Shape) -> Result<Vec<Measure>> {
-    let server = Server::start(home)?;
-    let mut threads = Threads::make(&server)?;
-    let mut swarm = Swarm::new()?;
-    let mut posters = Posters { all: Vec::new(), batch: shape.batch, stored: 0, is_again: false };
-    for _ in 0..THREADS {
-        swarm.add(connect(server.address)?, Protocol::Http)?;
-        posters.all.push(Poster { request: Vec::new(), first: 0, is_waiting: false });
+pub(super) fn over_http(run: &Run<'_>, shape: Shape) -> Result<Vec<Measure>> {
+    let server = run.start()?;
+    let address = server.target.address;
+    let Dialect::Rethread(rethread) = &server.target.dialect else {
+        anyhow::bail!("only Rethread stores over HTTP");
+    };
+    let ids: Vec<String> =
+        (0..shape.publishers).map(|place| format!("thread_{place:016x}")).collect();
+    make_threads(address, &rethread.token, &ids)?;
+    let mut swarm = Swarm::new(None)?;
+    let mut posters =
+        Posters { all: Vec::new(), batch: shape.batch as u64, stored: 0, is_again: false };
+    for (place, id) in ids.iter().enumerate() {
+        swarm.dial_http(address)?;
+        let run = format!("{id}_run_1756919162904_{place:08x}");
+        let source = Source::new(&run, place as u64 + 1);
+        posters.all.push(Poster { source, request: Vec::new(), first: 0, is_waiting: false });
     }
-    let mut window = Window::new(length);
+    let mut window = Window::new(run.length);
     while window.is_open(&server, posters.stored)? {
         let unix_ms = unix_ms();
-        for (link, (poster, source)) in posters.all.iter_mut().zip(&mut threads.sources).enumerate()
-        {
+        for (link, poster) in posters.all.iter_mut().enumerate() {
             if !poster.is_waiting {
-                poster.first = source.made() + 1;
+                poster.first = poster.source.made() + 1;
                 poster.is_waiting = true;
-                poster.request = request(&server.token, source, shape.batch, unix_ms);
+                poster.request = request(&rethread.token, &mut poster.source, shape.batch, unix_ms);
                 swarm.send(link, &poster.request)?;
             }
         }
@@ -240,12 +153,18 @@ pub(super) fn over_http(home: &Home, length: Duration, shape: Shape) -> Result<V
         swarm.send(link, &poster.request)?;
     }
     swarm.until(DRAIN, &mut posters, Posters::take, Posters::is_quiet, Posters::missing)?;
-    threads.finish(&server)?;
+    let mut http = connect(address)?;
+    for (id, poster) in ids.iter().zip(&posters.all) {
+        let path = format!("/v1/threads/{id}/events?limit=1");
+        let head = ask(&mut http, &rethread.token, "GET", &path, "")?["head"].as_u64();
+        let made = poster.source.made();
+        ensure!(head == Some(made), "{id}: {made} published, head is {head:?}");
+    }
     Ok(measures(events, cost, posters.stored - before))
 }
 
 /// One event alone, or an array.
-fn request(token: &str, source: &mut Source, batch: u64, unix_ms: u64) -> Vec<u8> {
+fn request(token: &str, source: &mut Source, batch: usize, unix_ms: u64) -> Vec<u8> {
     let mut body = Vec::new();
     if batch == 1 {
         source.write_next(0, unix_ms, &mut body);

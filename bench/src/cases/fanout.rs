@@ -1,63 +1,75 @@
 //! Fan-out, saturated: each thread has always as much under way as it may, so the server is never
 //! without work, and no subscriber is so far behind that a replay would be measured.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::Result;
 
-use super::{SUBSCRIBERS, THREADS, WARM_UP};
+use super::{Run, Window, busy, mib};
 use crate::{
-    load::Load,
+    load::{Begin, Load, Plan},
     report::Measure,
-    server::{Home, Server},
 };
+
+/// Events of a thread that are not yet acknowledged, or not yet with every subscriber.
+const WINDOW: u64 = 256;
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Shape {
+    pub(super) threads: usize,
+    /// Of each thread.
+    pub(super) subscribers: usize,
     /// Events of one publish.
     pub(super) batch: u64,
-    /// Events of a thread that are not yet acknowledged, or not yet with every subscriber.
-    pub(super) window: u64,
+    /// Whether peers get those as one message.
+    pub(super) is_packed: bool,
 }
 
-pub(super) fn run(home: &Home, length: Duration, shape: Shape) -> Result<Vec<Measure>> {
-    let server = Server::start(home)?;
-    let mut load = Load::new(&server, THREADS)?;
-    load.subscribe(&server, THREADS * SUBSCRIBERS)?;
+impl Shape {
+    pub(super) fn new(threads: usize, subscribers: usize, batch: u64) -> Self {
+        Self { threads, subscribers, batch, is_packed: false }
+    }
 
-    saturate(&mut load, WARM_UP, shape)?;
-    let (deliveries, frames) = (load.book.deliveries, load.book.frames);
-    let span = server.span()?;
-    saturate(&mut load, length, shape)?;
-    let cost = span.end(&server)?;
-    let deliveries = (load.book.deliveries - deliveries) as f64;
-    let frames = (load.book.frames - frames) as f64;
-
-    let memory = server.memory()? as f64;
-    load.finish(&server)?;
-    Ok(vec![
-        Measure::new("delivered", "events/s", deliveries / cost.seconds),
-        Measure::new("delivered per server CPU second", "events", deliveries / cost.server),
-        Measure::new("server CPU per delivery", "us", cost.server / deliveries * 1e6),
-        Measure::new("events in a frame, mean", "events", deliveries / frames),
-        Measure::new("published", "events/s", deliveries / cost.seconds / SUBSCRIBERS as f64),
-        Measure::new("server busy", "% of a core", cost.server / cost.seconds * 100.0),
-        Measure::new("load generator busy", "% of a core", cost.generator / cost.seconds * 100.0),
-        Measure::new("server memory", "MiB", memory / f64::from(1 << 20)),
-    ])
+    /// The same, with one message for what is published at once.
+    pub(super) fn packed(self) -> Self {
+        Self { is_packed: true, ..self }
+    }
 }
 
-fn saturate(load: &mut Load, length: Duration, shape: Shape) -> Result<()> {
-    let end = Instant::now() + length;
-    while Instant::now() < end {
+pub(super) fn run(run: &Run<'_>, shape: Shape) -> Result<Vec<Measure>> {
+    let server = run.start()?;
+    let plan = Plan { is_packed: shape.is_packed, ..Plan::threads(shape.threads) };
+    let mut load = Load::new(&server.target, plan)?;
+    load.subscribe(shape.threads * shape.subscribers, Begin::Start)?;
+
+    let mut window = Window::new(run.length);
+    let mut frames = 0;
+    while window.is_open(&server, load.book.deliveries)? {
+        if window.open.is_none() {
+            frames = load.book.frames;
+        }
         for thread in 0..load.threads() {
-            let mut room = load.room(thread, shape.window);
+            let mut room = load.room(thread, WINDOW);
             while room >= shape.batch {
                 load.publish(thread, shape.batch, 0)?;
                 room -= shape.batch;
             }
         }
-        load.turn(Duration::from_millis(20), |_, _| ())?;
+        load.turn(Duration::from_millis(20), |_| ())?;
     }
-    Ok(())
+    let frames = (load.book.frames - frames) as f64;
+    let (deliveries, cost) = window.close(&server, load.book.deliveries)?;
+    let memory = server.memory()?;
+    load.finish()?;
+    let subscribers = shape.subscribers as f64;
+    let mut measures = vec![
+        Measure::new("delivered", "events/s", deliveries / cost.seconds),
+        Measure::new("delivered per server CPU second", "events", deliveries / cost.server),
+        Measure::new("server CPU per delivery", "us", cost.server / deliveries * 1e6),
+        Measure::new("events in a frame, mean", "events", deliveries / frames),
+        Measure::new("published", "events/s", deliveries / cost.seconds / subscribers),
+        Measure::new("server memory", "MiB", mib(memory)),
+    ];
+    measures.extend(busy(cost));
+    Ok(measures)
 }

@@ -2,41 +2,52 @@
 
 use anyhow::Result;
 
-use super::THREADS;
+use super::{Run, mib};
 use crate::{
-    load::Load,
+    load::{Begin, Load, Plan},
     report::Measure,
-    server::{Home, Server},
 };
 
+const THREADS: usize = 50;
+/// Connections at which the memory is looked at.
+const POINTS: [usize; 4] = [1_000, 2_500, 5_000, 10_000];
+/// The last of a short run.
+const POINTS_QUICK: usize = 3;
 /// Events that a busy moment brings to every connection at once.
 const BURST: u64 = 256;
 
-pub(super) fn run(home: &Home, connections: usize) -> Result<Vec<Measure>> {
-    let server = Server::start(home)?;
-    let mut load = Load::new(&server, THREADS)?;
+pub(super) fn run(run: &Run<'_>) -> Result<Vec<Measure>> {
+    let server = run.start()?;
+    let mut load = Load::new(&server.target, Plan::threads(THREADS))?;
     let before = server.memory()?;
-    load.subscribe(&server, connections)?;
-    let connected = server.memory()?;
-    // A connection that has never delivered is not yet what it will be.
-    for thread in 0..THREADS {
-        load.publish(thread, 1, 0)?;
+    let mut measures = Vec::new();
+    let mut connections = 0;
+    let points = if run.is_full { &POINTS[..] } else { &POINTS[..POINTS_QUICK] };
+    for point in points {
+        load.subscribe(point - connections, Begin::Start)?;
+        connections = *point;
+        // A connection that has never delivered is not yet what it will be.
+        for thread in 0..THREADS {
+            load.publish(thread, 1, 0)?;
+        }
+        load.drain()?;
+        let memory = server.memory()?;
+        let all = Measure::new("server memory", "MiB", mib(memory));
+        measures.push(all.at(*point as u64, "connections"));
     }
-    load.drain()?;
-    let used = server.memory()?;
+    let each = |memory: u64| memory.saturating_sub(before) as f64 / connections as f64 / 1_024.0;
+    let used = each(server.memory()?);
     // Nor is one that has been busy: buffers that grew are to be given back.
     for thread in 0..THREADS {
         load.publish(thread, BURST, 0)?;
     }
     load.drain()?;
-    let busy = server.memory()?;
-    load.finish(&server)?;
-    let each = |memory: u64| memory.saturating_sub(before) as f64 / connections as f64 / 1_024.0;
-    Ok(vec![
-        Measure::new("memory each, after its first events", "KiB", each(connected)),
-        Measure::new("memory each, after a live event", "KiB", each(used)),
-        Measure::new("memory each, after a burst of 256 events", "KiB", each(busy)),
-        Measure::new("server memory before", "MiB", before as f64 / f64::from(1 << 20)),
-        Measure::new("server memory after", "MiB", busy as f64 / f64::from(1 << 20)),
-    ])
+    let busy = each(server.memory()?);
+    load.finish()?;
+    measures.extend([
+        Measure::new("memory each, with the most connections", "KiB", used),
+        Measure::new("memory each, after a burst of 256 events", "KiB", busy),
+        Measure::new("server memory before", "MiB", mib(before)),
+    ]);
+    Ok(measures)
 }

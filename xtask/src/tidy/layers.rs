@@ -16,6 +16,7 @@ const KNOWS: &[(&str, &[&str])] = &[
     ("rethread-server", &["rethread-shared"]),
     ("rethread", &["rethread-client", "rethread-server", "rethread-shared"]),
     ("docs-agent", &["rethread-client", "rethread-shared"]),
+    ("embedded", &["rethread-server", "rethread-shared"]),
     ("rethread-bench", &["rethread-client", "rethread-shared"]),
     ("xtask", &[]),
 ];
@@ -72,6 +73,13 @@ const BANS: &[Ban] = &[
         words: &["axum"],
         rule: "only the routes and the socket loop know axum",
         advice: "give the answer as a value of your own and turn it into HTTP in routes",
+    },
+    Ban {
+        below: "server/src/routes",
+        except: &[],
+        words: &["routing"],
+        rule: "every endpoint describes itself",
+        advice: "give the handler `#[utoipa::path]` and add it with `routes!` to an OpenApiRouter",
     },
     Ban {
         below: "server/src/log",
