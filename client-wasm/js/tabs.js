@@ -196,7 +196,7 @@ class Tabs {
     const port = this.#port;
     if (!port || this.#hub || !to.includes(port.id)) return;
     clearTimeout(port.timer);
-    if (what === "opened") port.hear.opened();
+    if (what === "opened") port.hear.opened(frame);
     else if (what === "frame") port.hear.frame(frame);
     else this.#lost(code, code === LEADER_GONE);
   }
