@@ -102,7 +102,7 @@ async fn the_end_has_the_code_of_a_close_frame() {
     let api = server.api();
     let refused = json!({ "op": "hello", "token": "nonsense" });
     let (told, code) = Stream::open(&api, &[refused]).await.rest().await;
-    assert_eq!((told[0]["code"].as_str(), code), (Some("unauthorized"), Some(4100)));
+    assert_eq!((told[0]["code"].as_str(), code), (Some("unauthorized"), Some(4500)));
 
     let short = || token(&["--user", "ada", "--scope", "subscribe", "--ttl", "2s"]);
     let mut lets_it = Stream::welcomed(&server.url(), &short()).await;
@@ -124,7 +124,7 @@ async fn the_end_has_the_code_of_a_close_frame() {
     let (told, code) = renews.rest().await;
     assert_eq!((told[0]["code"].as_str(), code), (Some("token_revoked"), Some(4201)));
 
-    let mut bad = Stream::welcomed(&server.url(), &server.token()).await;
+    let mut bad = Stream::welcomed(&server.url(), &server.token_of("bob")).await;
     let junk: Vec<Value> = (0..40).map(|_| json!({ "op": "nonsense" })).collect();
     // The stream may end before all are taken.
     let answer = bad.try_send(&junk).await;

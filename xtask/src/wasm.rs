@@ -89,11 +89,8 @@ pub(crate) fn run() -> Result<()> {
 
 /// Builds the package; the tools are there.
 pub(crate) fn build() -> Result<()> {
-    // One by one: together, each would have the features that another's dependencies ask for.
-    for module in MODULES {
-        let build = "build --target wasm32-unknown-unknown --profile wasm-release --package";
-        process::run(process::cargo(build).arg(module.krate))?;
-    }
+    let mut cargo = process::cargo("build --target wasm32-unknown-unknown --profile wasm-release");
+    process::run(cargo.args(MODULES.iter().flat_map(|module| ["--package", module.krate])))?;
     let package = repo::at(PACKAGE);
     let mut sources: Vec<_> = MODULES.iter().map(Module::compiled).collect();
     sources.extend(
