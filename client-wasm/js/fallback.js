@@ -11,11 +11,10 @@ const TRIAL_MS = 10_000;
 /** A code that says to come back (4000 to 4499). */
 const COME_BACK = 4000;
 
-/** Loads the WebAssembly of the fallback, once for the page. */
-export async function load(source) {
-  await init(source === undefined ? undefined : { module_or_path: source });
-  return { detour };
-}
+/** Loads nothing yet: most servers that do not answer are down, and nothing is in the way. */
+export const load = async (source) => ({
+  detour: (...told) => detour(source === undefined ? undefined : { module_or_path: source }, ...told),
+});
 
 const ways = new Map();
 
@@ -25,10 +24,10 @@ const ways = new Map();
  * @param failed how many failed in a row; 0 at the beginning, when it is remembered.
  * @returns what opens it, as `openSocket`, which says "sse" to `opened` where that is so.
  */
-async function detour(address, openSocket, failed) {
+async function detour(source, address, openSocket, failed) {
   if (!ways.has(address)) ways.set(address, new Way(address, openSocket));
   const way = ways.get(address);
-  await way.judge(failed);
+  await way.judge(failed, source);
   return way.open;
 }
 
@@ -44,10 +43,13 @@ class Way {
   }
 
   /** When one way fails and the server can be reached, it is the other's turn. */
-  async judge(failed) {
-    if (failed === 0) this.#isBlocked = true;
-    else if (await this.#isAlive()) this.#isBlocked = !this.#isBlocked;
-    if (!this.#isBlocked) this.#remember(false);
+  async judge(failed, source) {
+    if (failed > 0 && !(await this.#isAlive())) return;
+    const isBlocked = failed === 0 || !this.#isBlocked;
+    // Once for the page.
+    if (isBlocked) await init(source);
+    else this.#remember(false);
+    this.#isBlocked = isBlocked;
   }
 
   open = (address, hear) =>
