@@ -15,6 +15,7 @@ fn golden() -> Vec<(String, Value)> {
         ("client_frames", common::client_frames()),
         ("server_frames", common::server_frames()),
         ("http", common::http()),
+        ("view", common::view()),
     ]
     .into_iter()
     .flat_map(|(file, entries)| {

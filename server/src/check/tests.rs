@@ -132,7 +132,7 @@ fn what_is_as_it_must_be_has_no_findings() {
 #[test]
 fn no_entry_can_be_lost() {
     let small = small();
-    for (table, key, value) in entries(&small) {
+    for (table, key, _) in entries(&small) {
         let mut damaged = small.clone();
         damaged.tables.get_mut(&table).unwrap().remove(&key);
         let (_, findings) = check(&damaged);

@@ -13,6 +13,7 @@ const KNOWS: &[(&str, &[&str])] = &[
     ("rethread-shared", &[]),
     ("rethread-client", &["rethread-shared"]),
     ("rethread-client-wasm", &["rethread-client", "rethread-shared"]),
+    ("rethread-client-wasm-view", &["rethread-shared"]),
     ("rethread-server", &["rethread-shared"]),
     ("rethread", &["rethread-client", "rethread-server", "rethread-shared"]),
     ("docs-agent", &["rethread-client", "rethread-shared"]),

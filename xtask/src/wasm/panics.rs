@@ -21,6 +21,7 @@ const NEVER_RETURN: &[&str] = &[
     "4core9panicking",
     "4core5slice5index16slice_index_fail",
     "4core3str16slice_error_fail",
+    "4core3str19slice_error_fail_rt",
     "4core6option13expect_failed",
     "4core6option13unwrap_failed",
     "4core6result13unwrap_failed",
