@@ -62,7 +62,7 @@ export class Client {
     const seed = crypto.getRandomValues(new Uint32Array(2));
     this.#address = address;
     this.#token = token;
-    if (kept(`rethread sse ${address}`) > Date.now()) this.#detour(0);
+    if (kept(`rethread sse ${address}`) > Date.now()) this.#wayFound = this.#detour(0);
     this.#driver = new Driver(seed[0] / 2 ** 32 + seed[1], this.#sink());
     this.#leavePage = listenToPage((what) => this.#do((driver) => driver.page(what)));
     this.#do((driver) => driver.page("connect"));
@@ -120,7 +120,7 @@ export class Client {
       disconnect: (connection, code) => this.#disconnect(connection, code),
       wake: (waitMs) => this.#wake(waitMs),
       status: (state, failed, waitMs, why) => {
-        if (state === "waiting" && failed > 1) this.#detour(failed);
+        if (state === "waiting" && failed > 1) this.#wayFound = this.#detour(failed);
         this.#changed(statusOf(state, failed, waitMs, state === "closed" ? fromWire(why) : why));
       },
       subscribed: (id, epoch, seq) => thread(id)?._subscribed(epoch, seq),
@@ -187,13 +187,13 @@ export class Client {
   #open = (hear) => this.#way(this.#address, hear);
 
   /** WebSocket may be blocked: looks for a way around that, for the next dial. */
-  #detour(failed) {
-    this.#wayFound = part("fallback", this.#hub.sources)
-      .then(({ detour }) => detour(this.#address, openSocket, failed))
-      .then(
-        (way) => (this.#way = way),
-        () => {},
-      );
+  async #detour(failed) {
+    try {
+      const { detour } = await part("fallback", this.#hub.sources);
+      this.#way = await detour(this.#address, openSocket, failed);
+    } catch {
+      // It goes on as it was.
+    }
   }
 
   /** Once a connection stands: has it shared with other tabs from now on. */
