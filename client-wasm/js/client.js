@@ -380,19 +380,19 @@ export class Client {
   }
 }
 
-/** The same functions, which do not throw: the driver could not go on after that. */
+/** Makes functions that do not throw of these: the driver could not go on after that. */
 function guarded(functions) {
-  const guard = ([name, work]) => [
-    name,
-    (...told) => {
+  for (const name in functions) {
+    const work = functions[name];
+    functions[name] = (...told) => {
       try {
         work(...told);
       } catch (error) {
         console.error("Rethread:", error);
       }
-    },
-  ];
-  return Object.fromEntries(Object.entries(functions).map(guard));
+    };
+  }
+  return functions;
 }
 
 /** What a token says of itself; nothing, where it is no JWT. Not to be trusted: only the server checks. */
