@@ -122,6 +122,8 @@ describe("where WebSocket is blocked", { concurrency: true }, () => {
     await load();
     await over("sse");
     proxy.mode = "passes";
+    // Each new connection tries again soon, whenever the one before it did.
+    proxy.cut();
     await publishDuring(() => over("websocket"));
     await publish(10);
     await caughtUp();
@@ -180,6 +182,8 @@ describe("where WebSocket is blocked", { concurrency: true }, () => {
     await tabs[0].page.waitForFunction((seq) => seqs.at(-1) === seq, seq);
     assert.ok(wasAsked("POST /v1/stream/") > 0);
     proxy.mode = "passes";
+    // Each new connection tries again soon, whenever the one before it did.
+    proxy.cut();
     await publishDuring(() => Promise.all(tabs.map((tab) => tab.over("websocket"))));
     await publish(5);
     for (const tab of tabs) await tab.caughtUp();
