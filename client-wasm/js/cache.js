@@ -92,13 +92,18 @@ export class Cache {
     this.#timer = 0;
     if (this.#isWriting && !atOnce) return;
     this.#isWriting = true;
-    for (const kept of this.#threads.values()) {
-      while (kept.waiting.length > 0 && this.#database.isThere) {
-        const written = this.#put(kept, kept.waiting.splice(0, atOnce ? Infinity : WRITE_EVENTS));
-        if (!atOnce) {
-          await written;
-          await new Promise((resolve) => setTimeout(resolve));
+    for (const [thread, kept] of this.#threads) {
+      try {
+        while (kept.waiting.length > 0 && this.#database.isThere) {
+          const written = this.#put(kept, kept.waiting.splice(0, atOnce ? Infinity : WRITE_EVENTS));
+          if (!atOnce) {
+            await written;
+            await new Promise((resolve) => setTimeout(resolve));
+          }
         }
+      } catch {
+        // An application that has put into an event what is no JSON: nothing of it is kept.
+        await this.wipe(thread);
       }
     }
     this.#isWriting = false;

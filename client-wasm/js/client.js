@@ -46,6 +46,7 @@ export class Client {
   /** The sharing with other tabs: wished for, in the making or not to be had, or there. */
   #tabs;
   #mayShare;
+  #user;
 
   #keeping;
   #memoryOnly;
@@ -139,7 +140,10 @@ export class Client {
         this.#online();
         thread(id)?._reset(epoch, reason);
       },
-      refused: (id, error) => this.#refused(thread(id), fromWire(error)),
+      refused: (id, error) => {
+        this.#keeping.do(({ cache }) => cache.wipe(id));
+        this.#refused(thread(id), fromWire(error));
+      },
       done: (command, run, seq) => this.#settle(command)?.resolve({ run, seq }),
       failed: (command, error) => this.#settle(command)?.reject(fromWire(error)),
       expiring: () => void this.#renew(),
@@ -161,7 +165,10 @@ export class Client {
       this.#do((driver) => driver.closed(connection, typeof this.#token === "string" ? 1 : 0));
       return;
     }
-    this.#keeping.known(claimsOf(token).sub);
+    const { sub } = claimsOf(token);
+    // Nothing of one user is mixed with another's.
+    if ((this.#user ??= sub) !== sub) return this.#do((driver) => driver.closed(connection, 1));
+    this.#keeping.known(sub);
     const hear = (say) => connection === this.#connection && this.#do(say);
     const open = this.#tabs ? (told) => this.#tabs.open(told) : this.#open;
     try {
@@ -169,7 +176,7 @@ export class Client {
         opened: (transport = "websocket") => {
           this.#transport = transport;
           hear((driver) => driver.greet(connection, token));
-          void this.#share(token);
+          this.#share(token).catch(() => {});
         },
         frame: (frame) => hear((driver) => driver.frame(connection, frame)),
         closed: (code, again) => {
@@ -215,8 +222,10 @@ export class Client {
 
   /** Brings a new token before the present one ends. */
   async #renew() {
+    const connection = this.#connection;
     const token = typeof this.#token === "function" && (await this.#bring(true));
-    if (token) this.#do((driver) => driver.greet(this.#connection, token));
+    if (!token || connection !== this.#connection) return;
+    if (claimsOf(token).sub === this.#user) this.#do((driver) => driver.greet(connection, token));
   }
 
   async #bring(wantsNew) {
@@ -304,13 +313,13 @@ export class Client {
   async #start(thread, after) {
     this.#behind.add(thread.id);
     this.#online();
+    const turn = ++thread._turn;
     const kept = after[0] === "start" ? await this.#keeping.read(thread.id) : undefined;
-    if (kept && thread._isFollowed) {
+    if (kept && turn === thread._turn) {
       await thread._cached(kept.epoch, kept.events);
       after = [kept.epoch, kept.events.length];
     }
-    // Closed meanwhile.
-    if (!thread._isFollowed || this.#threads.get(thread.id) !== thread) return;
+    if (turn !== thread._turn) return;
     try {
       this.#do((driver) => driver.follow(thread.id, ...after));
     } catch (error) {

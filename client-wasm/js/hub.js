@@ -1,3 +1,6 @@
+/** What a tab hears when its leader is gone: a code that says to come back (4000 to 4499). */
+export const LEADER_GONE = 4000;
+
 /** The first number for the requests of guests; the leader's own tab keeps its numbers. */
 const GUEST_REQS = 2 ** 32;
 
@@ -44,7 +47,14 @@ export class Hub {
 
   /** A session goes. */
   detach(id) {
-    if (!this.#ports.delete(id)) return;
+    const port = this.#ports.get(id);
+    if (!port) return;
+    this.#ports.delete(id);
+    // Only the leader's own session notices that the socket is dead: when it gives up, all do.
+    if (port.hear) {
+      this.end(LEADER_GONE);
+      return;
+    }
     for (const [thread, { ports }] of this.#threads) if (ports.has(id)) this.#unfollow(id, thread);
     for (const [req, { port }] of this.#reqs) if (port === id) this.#reqs.delete(req);
     if (this.#ports.size > 0) return;
@@ -83,8 +93,9 @@ export class Hub {
 
   /** Ends all connections. */
   end(code) {
-    this.#upstream?.close(1000);
+    const upstream = this.#upstream;
     this.#closed(code);
+    upstream?.close(1000);
   }
 
   // Upstream -------------------------------------------------------------------------------------

@@ -251,7 +251,8 @@ export interface ThreadHandlers extends RethreadEvents {
   /**
    * The server refuses to let this thread be followed, for example with `thread_not_found`. Nothing
    * more will come: to attach another handler throws the same error, and {@link Client.thread} gives
-   * a new object. Without a handler it is reported on the console.
+   * a new object. Without a handler it is reported on the console. Or, with `part_failed`, views could
+   * not be loaded; the thread goes on.
    */
   error: RethreadError;
 }
@@ -447,6 +448,8 @@ export type ClientErrorCode =
   | "bad_option"
   /** The WebAssembly could not be loaded. */
   | "wasm_failed"
+  /** A part of this package could not be loaded; {@link Thread.onView} tries again. */
+  | "part_failed"
   /** The client or the thread was closed. */
   | "closed"
   /** The server closed the connection for good; it does not understand this client. */

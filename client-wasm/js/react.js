@@ -39,6 +39,7 @@ export function RethreadProvider({ client, children, ...options }) {
     if (client) return undefined;
     let isOver = false;
     let own;
+    setError(undefined);
     const token = (wish) => {
       const { token: given } = latest.current;
       return typeof given === "function" ? given(wish) : given;
@@ -50,7 +51,11 @@ export function RethreadProvider({ client, children, ...options }) {
         if (isOver) client.close();
         else setMade(client);
       },
-      (cause) => !isOver && setError(cause),
+      (cause) => {
+        if (isOver) return;
+        setError(cause);
+        ready.current.reject(cause);
+      },
     );
     return () => {
       isOver = true;
@@ -61,7 +66,8 @@ export function RethreadProvider({ client, children, ...options }) {
 
   const current = client ?? made;
   useEffect(() => {
-    if (current) ready.current.resolve(current);
+    if (!current) return undefined;
+    ready.current.resolve(current);
     return () => {
       ready.current = deferred();
     };
@@ -153,7 +159,7 @@ const followed = new WeakMap();
 
 /** The thread, as long as a component shows it. */
 function useFollowed(client, id) {
-  const [thread, setThread] = useState(undefined);
+  const [now, setFollowed] = useState(undefined);
   useEffect(() => {
     if (!client || id === undefined) return undefined;
     if (!followed.has(client)) followed.set(client, new Map());
@@ -163,9 +169,9 @@ function useFollowed(client, id) {
     clearTimeout(entry.timer);
     entry.count += 1;
     const thread = client.status.state === "closed" ? undefined : client.thread(id);
-    setThread(thread);
+    setFollowed(thread && { client, thread });
     return () => {
-      setThread(undefined);
+      setFollowed(undefined);
       entry.count -= 1;
       if (entry.count > 0) return;
       entry.timer = setTimeout(() => {
@@ -174,8 +180,8 @@ function useFollowed(client, id) {
       }, LINGER_MS);
     };
   }, [client, id]);
-  // Not one of another id, for the moment between.
-  return thread?.id === id ? thread : undefined;
+  // Not one of another id, or of another user, for the moment between.
+  return now?.client === client && now?.thread.id === id ? now.thread : undefined;
 }
 
 /** Attaches to a thread that may be refused or closed already. */
@@ -192,7 +198,9 @@ function attach(thread, to, refused) {
 function nothing() {}
 
 function deferred() {
-  let resolve;
-  const promise = new Promise((settle) => (resolve = settle));
-  return { promise, resolve };
+  const made = {};
+  made.promise = new Promise((resolve, reject) => Object.assign(made, { resolve, reject }));
+  // Whoever waits hears of it; there may be nobody.
+  made.promise.catch(() => {});
+  return made;
 }

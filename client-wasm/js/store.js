@@ -16,11 +16,15 @@ export async function load() {
  */
 async function openStore(name, trouble) {
   const database = await openDatabase(name, trouble);
+  const outbox = new Outbox(database, name);
   return {
     cache: new Cache(database),
-    outbox: new Outbox(database, name),
+    outbox,
     /** Deletes all of it. */
     forget: () => database.forget(),
-    close: () => database.close(),
+    close: () => {
+      outbox.close();
+      database.close();
+    },
   };
 }

@@ -1,17 +1,20 @@
-import { Hub } from "./hub.js";
+import { Hub, LEADER_GONE } from "./hub.js";
 
 /** How long a leader may take to answer before it counts as frozen, milliseconds. */
 const ANSWER_MS = 2000;
-
-/** What a tab hears when its leader is gone: a code that says to come back (4000 to 4499). */
-const LEADER_GONE = 4000;
 
 /** What the claims are of which tabs must have the same, to share a connection. */
 const SHARED_CLAIMS = ["iss", "sub", "scope", "threads"];
 
 /** Gives what makes the sharing of this tab; undefined where the browser cannot. */
 export async function load() {
-  return { share: globalThis.navigator?.locks && globalThis.BroadcastChannel ? share : () => undefined };
+  try {
+    // There, and refused: in a frame of a sandbox.
+    await navigator.locks.query();
+    return { share: globalThis.BroadcastChannel ? share : () => undefined };
+  } catch {
+    return { share: () => undefined };
+  }
 }
 
 /**
@@ -49,6 +52,7 @@ class Tabs {
   #port;
   #ports = 0;
   #closed = false;
+  #die;
 
   /** @param name what tabs must have in common to share: server, user and grants. */
   constructor(name, openUpstream, move) {
@@ -58,7 +62,8 @@ class Tabs {
     this.#channel = new BroadcastChannel(name);
     this.#channel.onmessage = ({ data }) => this.#receive(data);
     // Held as long as this tab lives: how a leader learns that it does no more.
-    void navigator.locks.request(this.#nameOf(this.#tab), () => new Promise(() => {}));
+    const lives = new Promise((resolve) => (this.#die = resolve));
+    navigator.locks.request(this.#nameOf(this.#tab), () => lives).catch(() => {});
     globalThis.addEventListener?.("pagehide", this.#hide);
     globalThis.addEventListener?.("pageshow", this.#show);
     void navigator.locks.request(name, { ifAvailable: true }, (lock) => {
@@ -87,9 +92,10 @@ class Tabs {
 
   /** Shares no more. */
   close() {
-    this.#closed = true;
     if (this.#port) this.#leave(this.#port);
+    this.#closed = true;
     this.#resign?.();
+    this.#die();
     this.#channel.close();
     globalThis.removeEventListener?.("pagehide", this.#hide);
     globalThis.removeEventListener?.("pageshow", this.#show);
@@ -170,11 +176,11 @@ class Tabs {
 
   #deposed() {
     const hub = this.#hub;
+    // Waiting to lead has ended, not leading.
+    if (!hub) return;
     this.#hub = this.#resign = undefined;
-    if (hub) {
-      hub.end(LEADER_GONE);
-      this.#lost(LEADER_GONE, true);
-    }
+    hub.end(LEADER_GONE);
+    this.#lost(LEADER_GONE, true);
     if (!this.#closed && !globalThis.document?.hidden) this.#stand();
   }
 
@@ -183,6 +189,8 @@ class Tabs {
       if (!this.#hub) return;
       if (what === "open") {
         if (!this.#port) this.#move();
+        // It need not wonder whether anybody is there; how the server is, it will hear.
+        this.#say({ to: [from], what: "here" });
         this.#hub.attach(from);
       }
       if (what === "frame") this.#hub.take(from, frame);
@@ -196,6 +204,7 @@ class Tabs {
     const port = this.#port;
     if (!port || this.#hub || !to.includes(port.id)) return;
     clearTimeout(port.timer);
+    if (what === "here") return;
     if (what === "opened") port.hear.opened(frame);
     else if (what === "frame") port.hear.frame(frame);
     else this.#lost(code, code === LEADER_GONE);

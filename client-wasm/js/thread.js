@@ -37,6 +37,8 @@ export class Thread {
   #view = NOTHING;
   #outboxes = new Handlers();
   #outgoing = new Outgoing((list) => this.#outboxes.call(list));
+  /** Counts what makes an earlier start void: another start, a reset, the end. */
+  _turn = 0;
 
   constructor(client, id, after) {
     this.#client = client;
@@ -144,8 +146,9 @@ export class Thread {
     else this.#outgoing.requeue();
   }
 
-  /** What this browser has kept of the thread. Ends early when the thread is closed or followed. */
+  /** What this browser has kept of the thread. Ends early when it is void. */
   async _cached(epoch, events) {
+    const turn = this._turn;
     for (let from = 0; from < events.length; from += CACHED_SLICE) {
       const slice = events.slice(from, from + CACHED_SLICE);
       for (const event of slice) event.replayed = true;
@@ -154,7 +157,7 @@ export class Thread {
       this._events(slice, info);
       // The page gets its turn.
       await new Promise((resolve) => setTimeout(resolve));
-      if (this.#state !== "following") return;
+      if (turn !== this._turn) return;
     }
   }
 
@@ -182,6 +185,7 @@ export class Thread {
   }
 
   _reset(epoch, reason) {
+    this._turn++;
     this.#position = null;
     this.#begin = undefined;
     if (this.#early) this.#early = [];
@@ -263,10 +267,12 @@ export class Thread {
         this.#views.call(view);
       });
       for (const events of this.#early) this.#fold.push(events);
+      this.#early = [];
     } catch (cause) {
-      this.#errors.call(new RethreadError("part_failed", `the view could not be loaded: ${cause?.message}`, { cause }));
+      // The next `onView` tries again.
+      this.#early = this.#folded = undefined;
+      this.#errors.call(new RethreadError("part_failed", `no views: ${cause?.message}`, { cause }));
     }
-    this.#early = [];
   }
 
   #foldLater(events) {
@@ -294,6 +300,7 @@ export class Thread {
 
   #finish(state, error) {
     if (this.#state === "closed") return;
+    this._turn++;
     this.#state = state;
     this.#fold?.close();
     const own = [this.#all, this.#batches, this.#resets, this.#errors, this.#views, this.#outboxes];
