@@ -1,7 +1,7 @@
 import { Driver } from "./rethread.js";
 import { RethreadError, call, fromWire } from "./error.js";
 import { Handlers } from "./handlers.js";
-import { Keeping } from "./keeping.js";
+import { Keeping, kept } from "./keeping.js";
 import { listenToPage } from "./page.js";
 import { part } from "./parts.js";
 import { openSocket } from "./socket.js";
@@ -19,6 +19,10 @@ export class Client {
   /** The connection that the driver counts on, and its socket once it has one. */
   #connection = 0;
   #socket;
+  /** How connections are opened: as `openSocket`, or around what blocks that once it is known. */
+  #way = openSocket;
+  #wayFound;
+  #transport;
   #timer;
   #wakeAt = Infinity;
   #leavePage;
@@ -59,6 +63,7 @@ export class Client {
     const seed = crypto.getRandomValues(new Uint32Array(2));
     this.#address = address;
     this.#token = token;
+    if (kept(`rethread sse ${address}`) > Date.now()) this.#wayFound = this.#detour(0);
     this.#driver = new Driver(seed[0] / 2 ** 32 + seed[1], this.#sink());
     this.#leavePage = listenToPage((what) => this.#do((driver) => driver.page(what)));
     this.#do((driver) => driver.page("connect"));
@@ -115,8 +120,10 @@ export class Client {
       },
       disconnect: (connection, code) => this.#disconnect(connection, code),
       wake: (waitMs) => this.#wake(waitMs),
-      status: (state, failed, waitMs, why) =>
-        this.#changed(statusOf(state, failed, waitMs, state === "closed" ? fromWire(why) : why)),
+      status: (state, failed, waitMs, why) => {
+        if (state === "waiting" && failed > 1) this.#wayFound = this.#detour(failed);
+        this.#changed(statusOf(state, failed, waitMs, state === "closed" ? fromWire(why) : why));
+      },
       subscribed: (id, epoch, seq) => thread(id)?._subscribed(epoch, seq),
       events: (id, events, epoch, first, last, replayed) => {
         this.#keeping.do(({ cache }) => cache.write(id, epoch, first, events));
@@ -149,7 +156,7 @@ export class Client {
     this.#connection = connection;
     this.#socket = undefined;
     // Not within the driver's call: it is told when it listens again.
-    await undefined;
+    await this.#wayFound;
     const token = await this.#bring(wantsNew);
     // Given up meanwhile; what comes late is not for the next.
     if (connection !== this.#connection) return;
@@ -166,7 +173,8 @@ export class Client {
     const open = this.#tabs ? (told) => this.#tabs.open(told) : this.#open;
     try {
       this.#socket = open({
-        opened: () => {
+        opened: (transport = "websocket") => {
+          this.#transport = transport;
           hear((driver) => driver.greet(connection, token));
           this.#share(token).catch(() => {});
         },
@@ -183,7 +191,17 @@ export class Client {
     }
   }
 
-  #open = (hear) => openSocket(this.#address, hear);
+  #open = (hear) => this.#way(this.#address, hear);
+
+  /** WebSocket may be blocked: looks for a way around that, for the next dial. */
+  async #detour(failed) {
+    try {
+      const { detour } = await part("fallback", this.#hub.sources);
+      this.#way = await detour(this.#address, openSocket, failed);
+    } catch {
+      // It goes on as it was.
+    }
+  }
 
   /** Once a connection stands: has it shared with other tabs from now on. */
   async #share(token) {
@@ -333,7 +351,7 @@ export class Client {
     if (this.#status.state !== "online") return;
     const caughtUp = this.#behind.size === 0;
     if (hasMore || caughtUp !== this.#status.caughtUp) {
-      this.#set({ state: "online", caughtUp, replayed: this.#replayed });
+      this.#set({ ...this.#status, caughtUp, replayed: this.#replayed });
     }
   }
 
@@ -341,7 +359,8 @@ export class Client {
     if (this.#status.state === "closed") return;
     if (status.state === "online") {
       this.#replayed = 0;
-      status = { ...status, caughtUp: this.#behind.size === 0, replayed: 0 };
+      const caughtUp = this.#behind.size === 0;
+      status = { ...status, caughtUp, replayed: 0, transport: this.#transport };
     } else if (this.#status.state === "online") {
       // Every thread is asked for again on the next connection.
       for (const thread of this.#threads.values()) {
@@ -370,19 +389,19 @@ export class Client {
   }
 }
 
-/** The same functions, which do not throw: the driver could not go on after that. */
+/** Makes functions that do not throw of these: the driver could not go on after that. */
 function guarded(functions) {
-  const guard = ([name, work]) => [
-    name,
-    (...told) => {
+  for (const name in functions) {
+    const work = functions[name];
+    functions[name] = (...told) => {
       try {
         work(...told);
       } catch (error) {
         console.error("Rethread:", error);
       }
-    },
-  ];
-  return Object.fromEntries(Object.entries(functions).map(guard));
+    };
+  }
+  return functions;
 }
 
 /** What a token says of itself; nothing, where it is no JWT. Not to be trusted: only the server checks. */

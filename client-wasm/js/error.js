@@ -10,7 +10,8 @@ const MESSAGES = {
 /** Every error that this package throws or rejects with; see index.d.ts. */
 export class RethreadError extends Error {
   constructor(code, message, details = {}) {
-    super(message, "cause" in details ? { cause: details.cause } : undefined);
+    // Of these it takes the `cause`, where there is one.
+    super(message, details);
     this.code = code;
     for (const name of ["expected", "received", "tried", "retryAfterMs"]) {
       if (details[name] !== undefined) this[name] = details[name];

@@ -16,6 +16,7 @@ export class Hub {
   #channel;
   #upstream;
   #isOpen = false;
+  #transport;
   #welcome;
   /** Those who wait for a welcome of the server's. */
   #greeted = [];
@@ -40,7 +41,7 @@ export class Hub {
     this.#ports.set(id, { id, hear });
     if (!hear) this.#channel.onceGone(id, () => this.detach(id));
     // Who opens a connection hears that it is open when it has it.
-    if (this.#isOpen) queueMicrotask(() => this.#isOpen && this.#tell([id], "opened"));
+    if (this.#isOpen) queueMicrotask(() => this.#isOpen && this.#tell([id], "opened", this.#transport));
     else this.#dial();
   }
 
@@ -101,24 +102,25 @@ export class Hub {
 
   #dial() {
     if (this.#upstream) return;
-    const mine = (work) => (told) => this.#upstream === upstream && work(told);
+    const mine = (work) => (...told) => this.#upstream === upstream && work(...told);
     const upstream = this.#openUpstream({
-      opened: mine(() => {
+      opened: mine((transport) => {
         this.#isOpen = true;
-        this.#tell([...this.#ports.keys()], "opened");
+        this.#transport = transport;
+        this.#tell([...this.#ports.keys()], "opened", transport);
       }),
       frame: mine((frame) => this.#receive(frame)),
-      closed: mine((code) => this.#closed(code)),
+      closed: mine((code, again) => this.#closed(code, again)),
     });
     this.#upstream = upstream;
   }
 
-  #closed(code) {
+  #closed(code, again) {
     const ports = [...this.#ports.values()];
     this.#ports.clear();
     this.#forget();
     this.#channel.deliver(ports.map(({ id }) => id), "closed", { code });
-    for (const { hear } of ports) hear?.closed(code);
+    for (const { hear } of ports) hear?.closed(code, again);
   }
 
   #forget() {
@@ -243,7 +245,7 @@ export class Hub {
     // First, for what this tab's application is given it may change.
     if (guests.length > 0) this.#channel.deliver(guests, what, { frame });
     for (const { hear } of ports) {
-      if (what === "opened") hear?.opened();
+      if (what === "opened") hear?.opened(frame);
       else hear?.frame(frame);
     }
   }

@@ -55,6 +55,8 @@ export interface ConnectOptions {
   wasm?: WasmSource;
   /** The same for the WebAssembly that makes views; it is fetched when the first is asked for. */
   viewWasm?: WasmSource;
+  /** The same for the WebAssembly that does without WebSocket; it is fetched when that is blocked. */
+  fallbackWasm?: WasmSource;
   /**
    * Whether the tabs of one user share one connection (default: true, where the browser has Web Locks
    * and BroadcastChannel). Tabs are of one user when their tokens are JWTs with the same `iss`, `sub`,
@@ -348,6 +350,11 @@ export interface OnlineStatus extends StatusBase {
   caughtUp: boolean;
   /** How many such events this connection has brought so far; moves with every batch of them. */
   replayed: number;
+  /**
+   * How: over a WebSocket; or, where the network blocks that, by server-sent events and requests, which
+   * does the same. WebSocket is tried again with every page, and every ten minutes.
+   */
+  transport: "websocket" | "sse";
 }
 
 /** Not connected; tries again by itself. */

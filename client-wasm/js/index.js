@@ -5,13 +5,14 @@ import { RethreadError } from "./error.js";
 export { RethreadError };
 
 /** Loads the wasm and starts to connect; see index.d.ts. */
-export async function connect({ url, token, wasm, viewWasm, tabs = true, cache = true, user } = {}) {
+export async function connect({ url, token, wasm, viewWasm, fallbackWasm, tabs = true, cache = true, user } = {}) {
   if (typeof token !== "string" && typeof token !== "function") {
     throw new RethreadError("bad_option", "`token` must be a string, or a function that brings one");
   }
   const address = socketAddress(url);
   await load(wasm);
-  return new Client(address, token, { parts: { view: viewWasm }, tabs, cache, user });
+  const parts = { view: viewWasm, fallback: fallbackWasm };
+  return new Client(address, token, { parts, tabs, cache, user });
 }
 
 let loading;

@@ -9,6 +9,15 @@ const PATIENCE_MS = 3000;
 /** Batches of events that wait for the store. */
 const EARLY_MAX = 4096;
 
+/** What this browser keeps by a name. */
+export function kept(name) {
+  try {
+    return localStorage.getItem(name);
+  } catch {
+    // No storage at all.
+  }
+}
+
 /**
  * What is kept in this browser between two loads of the page: a page that has something kept reads
  * that first; one that has nothing loads what it takes later.
@@ -28,11 +37,7 @@ export class Keeping {
     this.#address = address;
     this.#trouble = trouble;
     if (!isWanted) this.#early = undefined;
-    try {
-      this.#isMarked = isWanted && localStorage.getItem(MARK) !== null;
-    } catch {
-      // No storage at all: the database will say so.
-    }
+    this.#isMarked = isWanted && kept(MARK) != null;
     const user = new Promise((resolve) => (this.#knowUser = resolve));
     this.#store = isWanted ? user.then((name) => this.#open(name)) : undefined;
   }

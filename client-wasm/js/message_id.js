@@ -1,13 +1,9 @@
 /** A UUID of version 7 (RFC 9562, section 5.7): sorts by time. */
 export function newMessageId() {
-  const bytes = crypto.getRandomValues(new Uint8Array(16));
-  let now = Date.now();
-  for (let at = 5; at >= 0; at--) {
-    bytes[at] = now % 256;
-    now = Math.floor(now / 256);
-  }
-  bytes[6] = 0x70 | (bytes[6] & 0x0f);
-  bytes[8] = 0x80 | (bytes[8] & 0x3f);
-  const hex = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
-  return hex.replace(/(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-");
+  const hex = (number, digits) => number.toString(16).padStart(digits, "0");
+  const random = (count) =>
+    Array.from(crypto.getRandomValues(new Uint8Array(count)), (byte) => hex(byte, 2)).join("");
+  const time = hex(Date.now(), 12);
+  // 7 is the version, and 80 has the variant; 68 bits of chance are left.
+  return `${time.slice(0, 8)}-${time.slice(8)}-7${random(2).slice(1)}-80${random(1)}-${random(6)}`;
 }

@@ -1,5 +1,6 @@
 // What is loaded when it is asked for. Written out, for bundlers follow only what stands here.
 const PARTS = {
+  fallback: () => import("./fallback.js"),
   loop: () => import("./loop.js"),
   store: () => import("./store.js"),
   tabs: () => import("./tabs.js"),

@@ -205,7 +205,7 @@ class Tabs {
     if (!port || this.#hub || !to.includes(port.id)) return;
     clearTimeout(port.timer);
     if (what === "here") return;
-    if (what === "opened") port.hear.opened();
+    if (what === "opened") port.hear.opened(frame);
     else if (what === "frame") port.hear.frame(frame);
     else this.#lost(code, code === LEADER_GONE);
   }

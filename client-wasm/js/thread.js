@@ -302,9 +302,9 @@ export class Thread {
     if (this.#state === "closed") return;
     this._turn++;
     this.#state = state;
-    for (const handlers of this.#byType.values()) handlers.clear();
     this.#fold?.close();
-    for (const handlers of [this.#all, this.#batches, this.#resets, this.#errors, this.#views, this.#outboxes]) handlers.clear();
+    const own = [this.#all, this.#batches, this.#resets, this.#errors, this.#views, this.#outboxes];
+    for (const handlers of [...this.#byType.values(), ...own]) handlers.clear();
     this.#finishIterators(error);
   }
 

@@ -120,7 +120,7 @@ impl Place {
 
     /// What is known of it.
     #[must_use]
-    pub fn card(&self) -> &Card {
+    pub fn card(&self) -> &Arc<Card> {
         &self.card
     }
 }

@@ -13,6 +13,7 @@ mod request;
 mod stream;
 mod threads;
 mod token;
+mod tunnel;
 mod ws;
 
 use std::sync::Arc;
@@ -45,6 +46,10 @@ const RUNS: &str = "/v1/threads/{thread}/runs";
 const THREAD_EVENTS: &str = "/v1/threads/{thread}/events";
 /// Publish.
 const EVENTS: &str = "/v1/events";
+/// A connection where WebSocket is blocked.
+const STREAM: &str = "/v1/stream";
+/// Frames of such a connection's client.
+const STREAM_FRAMES: &str = "/v1/stream/{stream}";
 /// A token for the page, in dev mode.
 const DEV_TOKEN: &str = "/v1/dev/token";
 /// Is the process alive?
@@ -103,6 +108,8 @@ pub(crate) fn with_page(shared: Shared, dev: bool) -> Router {
 fn endpoints() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
         .routes(routes!(ws::upgrade))
+        .routes(routes!(tunnel::open))
+        .routes(routes!(tunnel::frames_in))
         .routes(routes!(threads::create, threads::list))
         .routes(routes!(threads::mint_run))
         .routes(routes!(events::read))

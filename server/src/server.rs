@@ -108,6 +108,7 @@ impl Server {
             gate: Arc::new(gate),
             origins: Arc::new(origins),
             connections: Arc::new(Connections::default()),
+            tunnels: Arc::default(),
             health: health.clone(),
             guard: guard.clone(),
             heartbeat: config.http.heartbeat.get(),

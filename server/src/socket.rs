@@ -1,4 +1,4 @@
-//! The WebSocket of one client: one task, which reads frames, answers them, and delivers what is
+//! The connection of one client, over a WebSocket or what stands for one ([`wire`]): one task, which reads frames, answers them, and delivers what is
 //! due to its subscriptions, all that is due in one write.
 
 mod answers;
@@ -6,12 +6,11 @@ mod delivery;
 mod requests;
 #[cfg(test)]
 mod tests;
+mod tunnel;
+mod wire;
 
 use std::{sync::Arc, time::Duration};
 
-use futures_util::{SinkExt, StreamExt};
-use hyper::upgrade::Upgraded;
-use hyper_util::rt::TokioIo;
 use rethread_shared::{
     CloseCode, ErrorCode, WireError,
     frame::{self, Goodbye, ServerFrame, TokenExpiring, WireErrorFrame},
@@ -19,17 +18,9 @@ use rethread_shared::{
         BAD_FRAMES_MAX, CLOSE_DEADLINE, HEARTBEATS_MISSED_MAX, HELLO_DEADLINE, NOTES_WAITING_MAX,
     },
 };
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    sync::mpsc,
-    time::Instant,
-};
-use tokio_tungstenite::{
-    WebSocketStream,
-    tungstenite::{
-        self, Message, Utf8Bytes,
-        protocol::{CloseFrame, frame::coding::CloseCode as Standard},
-    },
+use tokio::{sync::mpsc, time::Instant};
+use tokio_tungstenite::tungstenite::{
+    self, Message, protocol::frame::coding::CloseCode as Standard,
 };
 
 use crate::{
@@ -38,7 +29,7 @@ use crate::{
     connections::{self, Connections, Place},
     guard::Guard,
     health::Health,
-    metrics::meters::Transport,
+    metrics::meters::Outgoing,
     now,
     origins::Origins,
     refusals::Asker,
@@ -47,6 +38,8 @@ use crate::{
 use answers::Answers;
 use delivery::Deliveries;
 pub(crate) use requests::wrong_number;
+pub use tunnel::Tunnels;
+pub(crate) use wire::Wire;
 
 /// What every connection shares.
 #[derive(Clone, Debug)]
@@ -57,6 +50,8 @@ pub struct Shared {
     pub gate: Arc<Gate>,
     /// The open connections.
     pub connections: Arc<Connections>,
+    /// Those of them that have no WebSocket.
+    pub tunnels: Arc<Tunnels>,
     /// How the server is.
     pub health: Arc<Health>,
     /// See [`rethread_shared::limits::HEARTBEAT`].
@@ -77,7 +72,7 @@ struct Socket {
     place: Place,
     /// Names what it asks in the logs.
     request: Request,
-    ws: WebSocketStream<TokioIo<Upgraded>>,
+    wire: Wire,
     /// What the client may do; `None` until its `hello`.
     access: Option<Access>,
     deliveries: Deliveries,
@@ -143,18 +138,13 @@ impl End {
 }
 
 /// Serves one client until it leaves or has to.
-pub(crate) async fn serve(
-    ws: WebSocketStream<TokioIo<Upgraded>>,
-    place: Place,
-    request: Request,
-    shared: Shared,
-) {
+pub(crate) async fn serve(wire: Wire, place: Place, request: Request, shared: Shared) {
     let now = Instant::now();
     let id = place.id;
     let mut socket = Socket {
         place,
         request,
-        ws,
+        wire,
         access: None,
         deliveries: Deliveries::default(),
         answers: Answers::default(),
@@ -172,7 +162,7 @@ pub(crate) async fn serve(
     socket.access = None;
     socket.shared.bridge.disconnected(id);
     tracing::debug!(connection = id.0, ?end, "connection ended");
-    connections::count_end(Transport::WebSocket, end.reason());
+    connections::count_end(socket.place.card().transport, end.reason());
     socket.leave(end).await;
 }
 
@@ -193,7 +183,7 @@ impl Socket {
                     timer.as_mut().reset(self.deadline().0);
                     end
                 }
-                message = self.ws.next() => match message {
+                message = self.wire.next() => match message {
                     Some(Ok(message)) => self.receive(message).await,
                     Some(Err(error)) => Err(error.into()),
                     None => Err(End::Gone),
@@ -353,7 +343,7 @@ impl Socket {
             self.buffered += text.len() as u64;
         }
         // Waits only when the buffer has overflowed into the socket and that is full.
-        unless_cut(self.access.as_ref(), async { Ok(self.ws.feed(message).await?) }).await?;
+        unless_cut(self.access.as_ref(), self.wire.feed(message)).await?;
         self.sent = Instant::now();
         Ok(())
     }
@@ -371,20 +361,26 @@ impl Socket {
         if !taken.messages.is_empty() {
             self.sent = Instant::now();
         }
-        let ws = &mut self.ws;
+        let wire = &mut self.wire;
         let writing = async {
             for frame in taken.messages {
-                ws.feed(frame).await?;
+                wire.feed(frame).await?;
             }
-            Ok(ws.flush().await?)
+            wire.flush().await
         };
         unless_cut(self.access.as_ref(), writing).await?;
-        let outgoing = self.shared.connections.delivery().of(Transport::WebSocket);
-        outgoing.written(taken.events, taken.bytes + std::mem::take(&mut self.buffered));
+        let buffered = std::mem::take(&mut self.buffered);
+        let outgoing = self.outgoing();
+        outgoing.written(taken.events, taken.bytes + buffered);
         if let Some(since) = taken.since {
             outgoing.latency.record(since.elapsed());
         }
         Ok(())
+    }
+
+    /// What counts what leaves this way.
+    fn outgoing(&self) -> &Outgoing {
+        self.shared.connections.delivery().of(self.place.card().transport)
     }
 
     async fn say_goodbye(
@@ -410,22 +406,8 @@ impl Socket {
             }
             End::TooFast(retry_after_ms) => self.say_goodbye("slow_down", retry_after_ms).await,
         };
-        let close = CloseFrame { code, reason: Utf8Bytes::from_static(reason) };
         // The client may be beyond reach; it learns of the end by itself then.
-        let closing = async {
-            if self.ws.send(Message::Close(Some(close))).await.is_err() {
-                return;
-            }
-            while let Some(Ok(_)) = self.ws.next().await {}
-            if is_unreadable {
-                // What the client still writes is taken, or the system would answer with a reset, in
-                // which the close frame is lost.
-                let stream = self.ws.get_mut();
-                let _ = stream.shutdown().await;
-                let mut dropped = [0; 1024];
-                while let Ok(1..) = stream.read(&mut dropped).await {}
-            }
-        };
+        let closing = self.wire.close(code, reason, is_unreadable);
         let _ = tokio::time::timeout(CLOSE_DEADLINE, closing).await;
     }
 }

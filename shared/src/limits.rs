@@ -162,6 +162,12 @@ pub const READ_BUFFER_BYTES: usize = 4 * 1024;
 /// Work and other notes that wait in one agent's connection. Beyond, work goes to others, or waits
 /// in the log.
 pub const NOTES_WAITING_MAX: usize = 64;
+/// Frames of a client without a WebSocket that wait for its connection. No more is needed: the requests
+/// that bring them wait with them, and have a bound of their own.
+pub const TUNNEL_FRAMES_WAITING_MAX: usize = 1;
+/// Writes of [`WRITE_BYTES_MAX`] that wait to be taken into the answer of such a connection. More would
+/// be memory of slow readers, as there.
+pub const TUNNEL_WRITES_WAITING_MAX: usize = 1;
 /// How long the closing handshake of a socket may take; the other side may be beyond reach.
 pub const CLOSE_DEADLINE: Duration = Duration::from_secs(1);
 /// Bytes of the secret that tokens are signed with, at least. Shorter ones can be found by trial

@@ -128,16 +128,18 @@ test("a token that cannot be renewed ends the client", async () => {
 
 test("a reset on a live connection is to be caught up with", async () => {
   sink.status("online", 0, 0);
+  // It had no socket.
+  const online = { state: "online", transport: undefined };
   client.thread(THREAD).on("*", () => {});
   await turn();
   sink.caughtUp(THREAD);
-  assert.deepEqual(client.status, { state: "online", caughtUp: true, replayed: 0 });
+  assert.deepEqual(client.status, { ...online, caughtUp: true, replayed: 0 });
   sink.reset(THREAD, "0000000b", "epoch_changed");
   assert.equal(client.status.caughtUp, false);
   bring(1, 3, { replayed: true });
-  assert.deepEqual(client.status, { state: "online", caughtUp: false, replayed: 3 });
+  assert.deepEqual(client.status, { ...online, caughtUp: false, replayed: 3 });
   sink.caughtUp(THREAD);
-  assert.deepEqual(client.status, { state: "online", caughtUp: true, replayed: 3 });
+  assert.deepEqual(client.status, { ...online, caughtUp: true, replayed: 3 });
 });
 
 test("a loop that is at work when a reset comes gets the error, and then the new log", async () => {

@@ -8,6 +8,7 @@
 //! - [`api::Api`][]: HTTP;
 //! - [`socket::Socket`][]: one WebSocket connection, frame by frame;
 //! - [`sse::Sse`][]: one stream of server-sent events;
+//! - [`stream::Stream`][]: one connection without a WebSocket, frame by frame;
 //! - [`follower::Follower`][]: a subscriber that comes back, and keeps a record of what it was given;
 //! - [`publisher::Publisher`][]: a publisher that comes back, and keeps a record of what was acknowledged.
 //!
@@ -24,6 +25,7 @@ pub mod publisher;
 pub mod server;
 pub mod socket;
 pub mod sse;
+pub mod stream;
 
 use std::{future::Future, time::Duration};
 

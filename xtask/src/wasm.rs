@@ -50,6 +50,12 @@ const MODULES: &[Module] = &[
         entry: "view.js",
         formats: Formats::Errors,
     },
+    Module {
+        krate: "rethread-client-wasm-fallback",
+        name: "rethread_fallback",
+        entry: "fallback.js",
+        formats: Formats::Errors,
+    },
 ];
 /// JavaScript without a module of its own, loaded when it is asked for.
 const SCRIPTS: &[&str] = &["loop.js", "react.js", "store.js", "tabs.js"];

@@ -197,13 +197,13 @@ pub(super) fn show_zeros() {
     for state in ["asked", "running"] {
         gauge!(RUNS, "state" => state).increment(0.0);
     }
-    for transport in [Transport::WebSocket, Transport::Http] {
+    for transport in [Transport::WebSocket, Transport::Http, Transport::Tunnel] {
         for code in ErrorCode::ALL {
             let (transport, code) = (transport.label(), label(code));
             counter!(REQUESTS_REFUSED, "transport" => transport, "code" => code).increment(0);
         }
     }
-    for transport in [Transport::WebSocket, Transport::Stream] {
+    for transport in [Transport::WebSocket, Transport::Stream, Transport::Tunnel] {
         for reason in ["left", "going_away"] {
             let transport = transport.label();
             counter!(CONNECTIONS_CLOSED, "transport" => transport, "reason" => reason).increment(0);
@@ -350,11 +350,14 @@ pub enum Transport {
     Stream,
     /// A call from the application that the server is embedded in.
     InProcess,
+    /// The WebSocket's frames, where that is blocked, as server-sent events and requests.
+    Tunnel,
 }
 
 impl Transport {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::WebSocket, Self::Http, Self::Stream, Self::InProcess];
+    pub const ALL: [Self; 5] =
+        [Self::WebSocket, Self::Http, Self::Stream, Self::InProcess, Self::Tunnel];
 
     /// The value of the label.
     #[must_use]
@@ -364,6 +367,7 @@ impl Transport {
             Self::Http => "http",
             Self::Stream => "sse",
             Self::InProcess => "in_process",
+            Self::Tunnel => "tunnel",
         }
     }
 }

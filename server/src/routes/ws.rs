@@ -21,7 +21,12 @@ use tokio_tungstenite::{
 };
 
 use super::{App, problem::Problem, request::Asking};
-use crate::{metrics::meters::Transport, request, schema, socket};
+use crate::{
+    connections::Place,
+    metrics::meters::Transport,
+    request, schema,
+    socket::{self, Wire},
+};
 
 /// The WebSocket: subscribe, publish, ask, serve.
 ///
@@ -40,25 +45,9 @@ pub(super) async fn upgrade(
     asking: Asking,
     mut request: Request,
 ) -> Result<Response, Problem> {
-    let text = |name| request.headers().get(name).map(|value| value.to_str().unwrap_or_default());
-    if let Some(origin) = text(header::ORIGIN)
-        && !app.shared.origins.allow(origin, text(header::HOST))
-    {
-        return Err(WireError::new(
-            ErrorCode::Forbidden,
-            "pages of this origin may not come; the server's operator can let them, with http.origins",
-        )
-        .with_received(origin)
-        .into());
-    }
+    require_origin(&app, request.headers())?;
     let accept = accept(request.headers())?;
-    let seat = app.shared.guard.enter(asking.client())?;
-    let place =
-        app.shared.connections.enter(Transport::WebSocket, asking.address()).ok_or_else(|| {
-            WireError::new(ErrorCode::SlowDown, "the server has as many connections as it may")
-                .with_retry_after_ms(5_000)
-        })?;
-    let place = place.with(seat);
+    let place = enter(&app, Transport::WebSocket, &asking)?;
     let shared = app.shared.clone();
     let named = request::Request { transport: Transport::WebSocket, ..asking.request().clone() };
     let upgrade = hyper::upgrade::on(&mut request);
@@ -72,7 +61,7 @@ pub(super) async fn upgrade(
         let Ok(io) = upgrade.await else { return };
         let io = TokioIo::new(io);
         let ws = WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await;
-        socket::serve(ws, place, named, shared).await;
+        socket::serve(Wire::WebSocket(Box::new(ws)), place, named, shared).await;
     }));
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
@@ -85,6 +74,31 @@ pub(super) async fn upgrade(
         headers.insert(header::SEC_WEBSOCKET_PROTOCOL, protocol);
     }
     Ok(response)
+}
+
+/// Refuses pages of other origins than those that may come.
+pub(super) fn require_origin(app: &App, headers: &HeaderMap) -> Result<(), WireError> {
+    let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or_default());
+    if let Some(origin) = text(header::ORIGIN)
+        && !app.shared.origins.allow(origin, text(header::HOST))
+    {
+        return Err(WireError::new(
+            ErrorCode::Forbidden,
+            "pages of this origin may not come; the server's operator can let them, with http.origins",
+        )
+        .with_received(origin));
+    }
+    Ok(())
+}
+
+/// A place for one more connection, unless its address or the server has too many.
+pub(super) fn enter(app: &App, transport: Transport, asking: &Asking) -> Result<Place, WireError> {
+    let seat = app.shared.guard.enter(asking.client())?;
+    let place = app.shared.connections.enter(transport, asking.address()).ok_or_else(|| {
+        WireError::new(ErrorCode::SlowDown, "the server has as many connections as it may")
+            .with_retry_after_ms(5_000)
+    })?;
+    Ok(place.with(seat))
 }
 
 /// The answer to the client's key, if it asks for a WebSocket.

@@ -21,7 +21,6 @@ use super::{
 use crate::{
     auth::{Grant, Scope},
     bridge::publish::Publisher,
-    metrics::meters::Transport,
     refusals::Asker,
 };
 
@@ -133,7 +132,7 @@ impl Socket {
         let Subscribe { thread, after } = ask;
         let refuse = |error| not_subscribed(&thread, error);
         if matches!(after, Start::After(_)) && !std::mem::replace(&mut self.came_back, true) {
-            self.shared.connections.delivery().of(Transport::WebSocket).reconnects.increment(1);
+            self.outgoing().reconnects.increment(1);
         }
         let (meters, card) = (self.shared.connections.feeds(), self.place.card());
         let bridge = &self.shared.bridge;

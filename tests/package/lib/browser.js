@@ -46,20 +46,23 @@ export async function serve(folder) {
 
 /**
  * A page whose errors are collected, because a missing file would otherwise show as a time-out only.
- * A socket that cannot be opened while the server is down is no error: that is what is tested.
+ * A socket that cannot be opened while the server is down is no error, nor is asking whether it is up:
+ * that is what is tested.
  */
 export async function open(browser, url) {
   const page = await browser.newPage();
   const errors = [];
   page.on("pageerror", (error) => errors.push(String(error)));
-  page.on("requestfailed", (request) => errors.push(`failed: ${request.url()}`));
+  page.on("requestfailed", (request) => {
+    if (!request.url().endsWith("/healthz")) errors.push(`failed: ${request.url()}`);
+  });
   page.on("response", (response) => {
     if (response.status() >= 400 && !response.url().endsWith("/favicon.ico")) {
       errors.push(`${response.status()}: ${response.url()}`);
     }
   });
   page.on("console", (message) => {
-    const expected = /WebSocket connection to|favicon/.test(message.text() + message.location().url);
+    const expected = /WebSocket connection to|favicon|healthz/.test(message.text() + message.location().url);
     if (message.type() === "error" && !expected) errors.push(message.text());
   });
   await page.goto(url);
