@@ -233,10 +233,10 @@ export class Client {
     if (typeof token === "string") return wantsNew ? undefined : token;
     try {
       const brought = await token({ refused: wantsNew });
-      if (typeof brought !== "string") throw new TypeError("the token function brought no string");
+      if (typeof brought !== "string") throw new TypeError("the function brought no string");
       return brought;
     } catch (cause) {
-      const message = "there was no token; the function will be called again";
+      const message = "no token; the function is called again";
       console.warn("Rethread:", new RethreadError("token_failed", message, { cause }));
     }
   }

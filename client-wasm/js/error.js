@@ -1,7 +1,7 @@
 // What the driver does not say itself, for words are cheaper here.
 const MESSAGES = {
-  bad_id: "this id has none of the known forms",
-  closed: "the connection was closed; what was not answered may or may not have been done",
+  bad_id: "this is no id",
+  closed: "the connection was closed; what was not answered may have been done",
   closed_by_server: "the server does not understand this client",
   outbox_full: "too many messages wait for the server",
   unauthorized: "the token was refused, and there is no other",

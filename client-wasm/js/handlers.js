@@ -6,7 +6,7 @@ export class Handlers {
 
   /** Adds one; gives the function that takes it off. */
   add(handler) {
-    if (typeof handler !== "function") throw new TypeError("the handler must be a function");
+    if (typeof handler !== "function") throw new TypeError("a handler is a function");
     const entry = { handler, active: true };
     this.#list = [...this.#list, entry];
     return () => {

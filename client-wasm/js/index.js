@@ -7,7 +7,7 @@ export { RethreadError };
 /** Loads the wasm and starts to connect; see index.d.ts. */
 export async function connect({ url, token, wasm, viewWasm, fallbackWasm, tabs = true, cache = true, user } = {}) {
   if (typeof token !== "string" && typeof token !== "function") {
-    throw new RethreadError("bad_option", "`token` must be a string, or a function that brings one");
+    throw new RethreadError("bad_option", "`token` must be a string or a function");
   }
   const address = socketAddress(url);
   await load(wasm);

@@ -74,7 +74,7 @@ export class Keeping {
 
   async #open(user) {
     try {
-      if (!user) throw new Error("the token names no user; say whose threads these are with `user`");
+      if (!user) throw new Error("the token names no user; give `user`");
       if (!this.#isMarked) await new Promise((resolve) => setTimeout(resolve, LATER_MS));
       const { openStore } = await part("store");
       const store = await openStore(`rethread ${this.#address} ${user}`, this.#trouble);

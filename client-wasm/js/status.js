@@ -7,7 +7,7 @@ const LOST = {
   closed: "the server closed the connection",
   goodbye: "the server is restarting",
   token_refused: "the server asks for a new token",
-  unreadable: "the server sent what could not be read",
+  unreadable: "the server sent what is unreadable",
 };
 
 /** A status as index.d.ts has it, from what the driver tells. */
