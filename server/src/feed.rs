@@ -188,3 +188,6 @@ impl Opening {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

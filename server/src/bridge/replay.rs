@@ -47,14 +47,12 @@ pub(super) async fn replay_all(
     };
     let after = records.iter().map(|record| record.after).min().unwrap_or(0);
     let wanted = |text: &str| alone.is_none_or(|run| text.contains(run));
-    // Of each, what ended it, and where its order is broken.
-    let mut ends: Vec<(Option<EventKind>, Option<(u64, WireError)>)> =
-        records.iter().map(|_| (None, None)).collect();
+    let mut seen: Vec<Seen> = records.iter().map(|_| Seen::default()).collect();
     walk(log, thread, after, u64::MAX, wanted, |seq, envelope| {
         if let Some(place) = places.get(&*envelope.run) {
             let (state, steps) = &mut replayed[*place];
             let (kind, call_id) = kind_of(envelope);
-            let (end, broken) = &mut ends[*place];
+            let Seen { end, broken } = &mut seen[*place];
             if let Err(error) = state.apply(&records[*place].run, &kind, call_id.as_deref()) {
                 broken.get_or_insert((seq, error));
             }
@@ -70,7 +68,8 @@ pub(super) async fn replay_all(
     .await?;
     // Asked now, for it may have risen while the log was read.
     let first = log.thread(thread)?.map_or(1, |info| info.first);
-    for ((record, (state, _)), (end, broken)) in records.iter().zip(&mut replayed).zip(ends) {
+    for ((record, (state, _)), Seen { end, broken }) in records.iter().zip(&mut replayed).zip(seen)
+    {
         let run = &record.run;
         if !record.live && !state.is_ended() && first > record.after + 1 {
             // Its beginning is kept no longer; that it has ended is remembered, with what its end was
@@ -81,6 +80,15 @@ pub(super) async fn replay_all(
         }
     }
     Ok(replayed)
+}
+
+/// Of a run, what was seen beside its order.
+#[derive(Default)]
+struct Seen {
+    /// What ended it.
+    end: Option<EventKind>,
+    /// Where its order is broken first, and how.
+    broken: Option<(u64, WireError)>,
 }
 
 /// Looks for a run that has ended among the events up to `until`: the place of its first event, and
