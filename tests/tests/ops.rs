@@ -333,7 +333,7 @@ async fn a_request_can_be_followed_through_the_log() {
         let lines: Vec<Value> =
             of_request.filter_map(|line| serde_json::from_str(line).ok()).collect();
         let is_logged = |leg: &&str| lines.iter().any(|line| line["message"] == **leg);
-        legs.iter().all(|leg| is_logged(leg)).then_some(())
+        legs.iter().all(is_logged).then_some(())
     })
     .await;
     let log = server.log();

@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use rethread_shared::{EventId, RunId, ThreadId};
 
 use super::{Engine, EngineError, Group, GroupCut, RunChange, ThreadRow};
@@ -42,6 +42,12 @@ struct Rows {
     idle: BTreeSet<(u64, RunId)>,
     past: BTreeMap<ThreadId, Past>,
     cuts: BTreeMap<u64, Cut>,
+}
+
+/// Writes wait as long as it is kept.
+#[derive(Debug)]
+pub struct Held<'a> {
+    _hold: MutexGuard<'a, ()>,
 }
 
 impl MemoryEngine {
@@ -79,8 +85,8 @@ impl MemoryEngine {
     }
 
     /// Writes wait while what this gives is kept, as on a disk that does not answer.
-    pub fn hold_writes(&self) -> parking_lot::MutexGuard<'_, ()> {
-        self.faults.hold.lock()
+    pub fn hold_writes(&self) -> Held<'_> {
+        Held { _hold: self.faults.hold.lock() }
     }
 
     /// From now on every read fails.
