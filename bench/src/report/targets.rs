@@ -125,6 +125,12 @@ pub(crate) fn all(results: &Results) -> Vec<Target> {
         ours("slow", "the others' p99, beside by before"),
         "x",
     ));
+    targets.push(Target::at_most(
+        "slow readers: memory for each within 1.2x of a reader that keeps up",
+        1.2,
+        ours("slow", "memory, slow reader by one that keeps up"),
+        "x",
+    ));
     for (case, what) in [
         ("growth-threads", "threads 1,000 to 100,000"),
         ("growth-length", "a thread's length 1,000 to 1,000,000"),
