@@ -237,7 +237,7 @@ pub(crate) const ALL: &[Case] = &[
         name: "slow",
         about: "10 threads of 20,000 events, 800 subscribers that keep up at 500 events/s in all, \
                 before and while 200 others read the same threads from the start at 1 KB/s",
-        contenders: HISTORIANS,
+        contenders: OURS,
         when: When::Full,
         connections: 1_300,
         run: slow::run,

@@ -27,8 +27,7 @@ const SETTLE: Duration = Duration::from_secs(3);
 
 pub(super) fn run(run: &Run<'_>) -> Result<Vec<Measure>> {
     let server = run.start()?;
-    let plan = Plan { is_kept: true, ..Plan::threads(THREADS) };
-    let mut load = Load::new(&server.target, plan)?;
+    let mut load = Load::new(&server.target, Plan::threads(THREADS))?;
     fill(&mut load, HISTORY)?;
     let empty = server.memory()?;
     let fast = load.subscribe(FAST, Begin::Now)?;

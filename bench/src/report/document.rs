@@ -117,7 +117,7 @@ fn text(results: &Results, told: &Told, pictures: &[pictures::Picture]) -> Strin
     }
     text.push_str("\n## Tables\n");
     for rows in &results.cases {
-        let _ = write!(text, "\n### {}\n\n{}.\n\n", rows.case, capital(&rows.about));
+        let _ = write!(text, "\n### {}\n\n{}.\n\n", rows.case, capital(rows.about));
         text.push_str("| | | median | range | Rethread by it | |\n|---|---|---:|---|---:|---|\n");
         for line in table::lines(rows) {
             let title = if line.is_first { &*line.title } else { "" };
