@@ -25,6 +25,8 @@ pub(crate) fn start(logs: &Logs) -> anyhow::Result<Logging> {
     let filter: EnvFilter = filter.parse().with_context(|| {
         format!("logs.level is {filter:?}; expected such as `info,rethread_server=debug`")
     })?;
+    // It would write out whole frames, and tokens with them.
+    let filter = filter.add_directive("tungstenite=info".parse().expect("a directive"));
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let lines: Box<dyn Layer<Registry> + Send + Sync> = match logs.format {
         LogFormat::Text => lines.with_filter(filter).boxed(),

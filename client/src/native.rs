@@ -48,7 +48,7 @@ mod work;
 
 pub use self::{
     client::{Client, Sent},
-    config::{Config, Token},
+    config::{Config, Retries, Token},
     emitter::{Emitter, MessageWriter, ToolCall},
     error::Error,
     subscription::{Batch, Delivery, Subscription},

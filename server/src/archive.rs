@@ -3,6 +3,7 @@
 //! ```text
 //! {"export":{"version":1}}
 //! {"thread":{"created_at":…,"epoch":"…","owner":"…","thread":"thread_…"}}   each thread, followed by
+//! {"past":{"until_ms":…,"until_seq":…}}                                    what is known of runs forgotten,
 //! {"run":{"run":"…","thread":"thread_…",…}}                                its rows of the registry and
 //! {"event":{"seq":1,"id":"…","run":"…","type":"…","at":…,"data":{…}}}       its events
 //! {"end":{"threads":1,"events":1,"runs":1}}
@@ -35,6 +36,13 @@ pub const LINE_BYTES_MAX: usize = EVENT_BYTES_MAX + 64 * 1024;
 #[derive(Debug, Serialize, Deserialize)]
 struct Head {
     version: u32,
+}
+
+/// What is known of a thread's runs that the registry has forgotten; see [`crate::log::Past`].
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct PastLine {
+    until_ms: u64,
+    until_seq: u64,
 }
 
 /// How much there is; the last line of an export that is whole.

@@ -16,6 +16,7 @@ pub mod live;
 pub mod migrate;
 mod own;
 pub mod publish;
+pub mod queue;
 mod recover;
 mod replay;
 pub mod resolve;
@@ -31,9 +32,8 @@ use std::{
 
 use rethread_shared::{
     Epoch, ErrorCode, ThreadId, WireError,
-    limits::{AGENT_GRACE, APPENDS_QUEUED_MAX, NAME_BYTES_MAX, WORK_START_DEADLINE},
+    limits::{AGENT_GRACE, NAME_BYTES_MAX, WORK_START_DEADLINE},
 };
-use tokio::sync::Semaphore;
 
 use crate::{
     auth::{Grant, Scope},
@@ -43,6 +43,7 @@ use crate::{
     refusals::Refusals,
 };
 use desk::Desk;
+use queue::{Queue, QueueSettings};
 use resolve::{Resolver, orchestrator::Asked};
 use runs::Runs;
 use settings::{RegistrySettings, RunSettings};
@@ -69,6 +70,8 @@ impl Default for Patience {
 pub struct Setup {
     /// How patient it is with agents.
     pub patience: Patience,
+    /// What may wait for the log.
+    pub queue: QueueSettings,
     /// Who may know the runs that it does not.
     pub orchestrator: Option<Asked>,
     /// What the registry remembers, and for how long.
@@ -92,8 +95,8 @@ pub struct Bridge {
     sweeping: Sweeping,
     desk: Desk,
     patience: Patience,
-    /// Bounds the events that wait for the commit thread.
-    room: Arc<Semaphore>,
+    /// Bounds what waits for the commit thread.
+    queue: Arc<Queue>,
     stopping: AtomicBool,
     meters: Publishing,
     refusals: Arc<Refusals>,
@@ -132,7 +135,7 @@ impl Bridge {
             sweeping: Sweeping::default(),
             desk: Desk::default(),
             patience: setup.patience,
-            room: Arc::new(Semaphore::new(APPENDS_QUEUED_MAX)),
+            queue: Queue::new(&setup.queue),
             stopping: AtomicBool::new(false),
             meters: Publishing::default(),
             refusals: Arc::default(),
@@ -170,6 +173,7 @@ impl Bridge {
             created_at: now::unix_ms(),
             epoch: Epoch::generate(now::random()),
         };
+        let _room = self.queue.enter(1, 0).await;
         let created = self.log.create(new).await?;
         if !created.is_new && !grant.grants(&created.thread) {
             return Err(taken(thread, grant));
@@ -215,7 +219,11 @@ impl From<LogError> for WireError {
                 Self::new(ErrorCode::ShuttingDown, "the server is stopping; try again in a moment")
                     .with_retry_after_ms(1_000)
             }
-            LogError::Poisoned(_) | LogError::Read(_) => {
+            LogError::Unavailable { retry_after, .. } => {
+                Self::new(ErrorCode::LogUnavailable, error.to_string())
+                    .with_retry_after_ms(retry_after.as_millis() as u64)
+            }
+            LogError::Read(_) => {
                 Self::new(ErrorCode::LogUnavailable, error.to_string()).with_retry_after_ms(5_000)
             }
         }

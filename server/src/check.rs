@@ -160,6 +160,8 @@ pub fn tables(tables: &dyn Tables, watch: &mut dyn Watch) -> Summary {
     let counts = check.events(&threads);
     check.ids(&threads, &counts);
     check.runs(&threads, &counts);
+    check.lists();
+    check.past(&threads);
     check.summary
 }
 

@@ -17,6 +17,7 @@ mod log;
 mod logs;
 mod print;
 pub(crate) mod setting;
+mod shutdown;
 mod value;
 
 pub use agents::Agents;
@@ -27,6 +28,7 @@ pub use log::Log;
 pub use logs::{LogFormat, Logs};
 pub use print::example;
 pub use setting::{Entry, Field, Group, Setting};
+pub use shutdown::Shutdown;
 pub use value::{Secret, Size, Span};
 
 pub(crate) use setting::settings;
@@ -35,10 +37,11 @@ use std::path::PathBuf;
 
 use crate::{
     bridge::{
+        queue::QueueSettings,
         resolve::orchestrator::settings::OrchestratorSettings,
         settings::{RegistrySettings, RunSettings},
     },
-    guard,
+    guard, health,
     listener::tls,
     metrics,
 };
@@ -52,6 +55,10 @@ setting::groups! {
         tls: tls::Settings,
         /// What one user and one address may take.
         limits: guard::Limits,
+        /// How the server stops.
+        shutdown: Shutdown,
+        /// What may wait for the log.
+        queue: QueueSettings,
         /// Who may do what.
         auth: Auth,
         /// The durable log.
@@ -64,6 +71,8 @@ setting::groups! {
         registry: RegistrySettings,
         /// Runs that go on.
         runs: RunSettings,
+        /// How the server finds out how it is.
+        health: health::watch::Settings,
         /// The metrics.
         metrics: metrics::Settings,
         /// What the server writes about itself.

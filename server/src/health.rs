@@ -10,7 +10,10 @@
 //!
 //! Each part is reported by whoever runs it ([`Health::report`]). *Degraded* does its work, but something
 //! is wrong or about to be; *failed* does not. A part that has failed becomes active again only through
-//! *initializing*: it is made anew, never taken for mended by itself.
+//! *initializing*: it is made anew, never taken for mended by itself. [`watch`] finds out how the log, the
+//! feeds and the agents are.
+
+pub mod watch;
 
 use std::{collections::BTreeMap, fmt};
 
@@ -39,6 +42,8 @@ pub enum Part {
     Feeds,
     /// Agents that take work, and runs that wait for them.
     Agents,
+    /// What tokens are checked with.
+    Keys,
 }
 
 /// How a part is.
@@ -59,8 +64,8 @@ pub enum State {
 
 impl Part {
     /// All parts.
-    pub const ALL: [Self; 5] =
-        [Self::Log, Self::Registry, Self::Orchestrator, Self::Feeds, Self::Agents];
+    pub const ALL: [Self; 6] =
+        [Self::Log, Self::Registry, Self::Orchestrator, Self::Feeds, Self::Agents, Self::Keys];
 
     /// Its name in answers, metrics and logs.
     #[must_use]
@@ -71,6 +76,7 @@ impl Part {
             Self::Orchestrator => "orchestrator",
             Self::Feeds => "feeds",
             Self::Agents => "agents",
+            Self::Keys => "keys",
         }
     }
 
@@ -80,7 +86,7 @@ impl Part {
     pub fn is_vital(self) -> bool {
         match self {
             Self::Log | Self::Registry | Self::Feeds => true,
-            Self::Orchestrator | Self::Agents => false,
+            Self::Orchestrator | Self::Agents | Self::Keys => false,
         }
     }
 }
@@ -238,6 +244,15 @@ impl Health {
             (books.state, books.since) = (whole, at);
         }
         true
+    }
+
+    /// The same for a part that is found working after it had failed: it goes through initializing.
+    pub fn report_anew(&self, part: Part, state: State, reason: impl AsRef<str>) {
+        let works = matches!(state, State::Active | State::Degraded);
+        if works && self.state(part) == State::Failed {
+            self.report(part, State::Initializing, "it works again");
+        }
+        self.report(part, state, reason);
     }
 
     /// Says what was measured of a part.

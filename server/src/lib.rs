@@ -24,6 +24,7 @@ pub mod listener;
 pub mod log;
 pub mod metrics;
 pub mod now;
+pub mod origins;
 pub mod refusals;
 pub mod request;
 pub mod routes;

@@ -18,12 +18,16 @@ pub mod tail;
 
 pub use local::LocalLog;
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use rethread_shared::{Epoch, EventId, RunId, ThreadId};
 use serde::{Deserialize, Serialize};
+use tokio::sync::{oneshot, watch};
 
 use tail::{Follow, Wake};
 
@@ -67,7 +71,23 @@ pub trait Log: Send + Sync + 'static {
         &self,
         thread: &ThreadId,
         events: Vec<NewRecord>,
+    ) -> BoxFuture<'static, Result<Vec<Appended>, LogError>> {
+        self.append_in(self.term(), thread, events)
+    }
+
+    /// Appends events that were checked against what the caller knew in `term`. Refused when that term
+    /// is over, for what the caller takes for stored may not have been. An append of nothing is not:
+    /// it waits until what is queued is stored or refused.
+    fn append_in(
+        &self,
+        term: u64,
+        thread: &ThreadId,
+        events: Vec<NewRecord>,
     ) -> BoxFuture<'static, Result<Vec<Appended>, LogError>>;
+
+    /// The term of the log. It ends when something that was queued may not have been stored: whoever
+    /// remembers more than the log acknowledged forgets it then, and reads again.
+    fn term(&self) -> u64;
 
     /// The events after `after`, in order, within `limit`. At least one if there is one.
     fn read(
@@ -130,9 +150,45 @@ pub trait Log: Send + Sync + 'static {
     /// How many runs are remembered. Counts them, so it is for the start.
     fn count_runs(&self) -> BoxFuture<'_, Result<u64, LogError>>;
 
-    /// Says why the log has stopped taking events, if it has. Then nothing more is acknowledged
-    /// until the server is started anew.
-    fn poisoned(&self) -> Option<String>;
+    /// Whether it takes events, and why not. Changes are seen by whoever waits for them.
+    fn condition(&self) -> watch::Receiver<Condition>;
+
+    /// Sends a probe the way of all events: a real write that is synced, and then through the fan-out.
+    /// It is no event, and nobody sees it.
+    fn probe(&self) -> Probe;
+
+    /// Bytes that are free for it, where that can be told.
+    fn free_bytes(&self) -> Option<u64>;
+}
+
+/// Whether a log takes events.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Condition {
+    /// It does.
+    Sound,
+    /// There is hardly any room left: it takes nothing, and goes on by itself when there is room again.
+    Full {
+        /// How much is free and how much is needed.
+        reason: String,
+    },
+    /// A write failed, or the storage could not be opened again: nothing is taken. It is tried again.
+    Failed {
+        /// What went wrong, and what is in the way.
+        reason: String,
+        /// When it is tried again; never where that would help nothing.
+        again: Option<Instant>,
+    },
+    /// The storage is closed and opened again, to see what is really there.
+    Opening,
+}
+
+/// A probe on its way; see [`Log::probe`].
+#[derive(Debug)]
+pub struct Probe {
+    /// Ready when it is stored, or refused.
+    pub stored: oneshot::Receiver<Result<(), LogError>>,
+    /// Ready when it has come through the fan-out.
+    pub seen: oneshot::Receiver<()>,
 }
 
 /// A thread to create.
@@ -307,9 +363,14 @@ pub struct Past {
 /// Why the log did not do what was asked.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum LogError {
-    /// A write or an fsync failed, and with it every promise; nothing is taken until a restart.
-    #[error("the log takes nothing more since a write failed ({0}); restart the server")]
-    Poisoned(String),
+    /// It takes nothing now. Nothing of this was acknowledged; it may be tried again later.
+    #[error("the log takes nothing now: {reason}")]
+    Unavailable {
+        /// Why.
+        reason: String,
+        /// When to try again.
+        retry_after: Duration,
+    },
     /// A read failed.
     #[error("the log could not be read: {0}")]
     Read(String),

@@ -17,15 +17,24 @@ mod ws;
 
 use std::sync::Arc;
 
-use axum::Router;
-use rethread_shared::{ErrorCode, WireError, limits::HTTP_BODY_BYTES_MAX};
-use tower_http::compression::CompressionLayer;
+use axum::{
+    Router,
+    http::{HeaderName, Method, header},
+};
+use rethread_shared::{
+    ErrorCode, WireError,
+    limits::{HTTP_BODY_BYTES_MAX, PREFLIGHT_AGE},
+};
+use tower_http::{
+    compression::CompressionLayer,
+    cors::{AllowOrigin, CorsLayer},
+};
 use utoipa::openapi::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub use openapi::openapi;
 
-use crate::{server::Server, socket::Shared};
+use crate::{origins::Origins, server::Server, socket::Shared};
 use problem::Problem;
 
 /// Threads: make one, list them.
@@ -117,7 +126,28 @@ fn finish(router: OpenApiRouter<Arc<App>>, app: App) -> Router {
         .method_not_allowed_fallback(not_allowed)
         .layer(axum::extract::DefaultBodyLimit::max(HTTP_BODY_BYTES_MAX))
         .layer(axum::middleware::from_fn_with_state(app.clone(), request::follow))
+        .layer(cross_origin(app.shared.origins.clone()))
         .with_state(app)
+}
+
+/// Lets pages of the origins that may come ask, and read the answers.
+fn cross_origin(origins: Arc<Origins>) -> CorsLayer {
+    let allowed = AllowOrigin::predicate(move |origin, parts| {
+        let host = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok());
+        origin.to_str().is_ok_and(|origin| origins.allow(origin, host))
+    });
+    let request_id = HeaderName::from_static("x-request-id");
+    CorsLayer::new()
+        .allow_origin(allowed)
+        .allow_methods([Method::GET, Method::POST, Method::DELETE])
+        .allow_headers([
+            header::AUTHORIZATION,
+            header::CONTENT_TYPE,
+            HeaderName::from_static("last-event-id"),
+            request_id.clone(),
+        ])
+        .expose_headers([header::RETRY_AFTER, request_id])
+        .max_age(PREFLIGHT_AGE)
 }
 
 async fn nothing(uri: axum::http::Uri) -> Problem {

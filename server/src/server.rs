@@ -7,10 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, anyhow, bail};
-use rethread_shared::{
-    Epoch,
-    limits::{DRAIN_DEADLINE, METRICS_UPKEEP},
-};
+use rethread_shared::{Epoch, limits::METRICS_UPKEEP};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -25,19 +22,21 @@ use crate::{
     config::Config,
     connections::Connections,
     guard,
-    health::{Health, Part, State},
+    health::{Health, Part, State, watch::Watch},
     listener::{Listener, tls::Tls},
     log::{
-        LocalLog, Log,
-        engine::{Engine, Group, fjall::FjallEngine},
+        Condition, LocalLog, Log,
+        engine::{Engine, Group, disk::Folder, fjall::FjallEngine},
     },
     metrics::{self, meters::Sampled},
-    now, routes,
+    now,
+    origins::Origins,
+    routes,
     socket::Shared,
     trusted::Trusted,
 };
 
-const LOG_WATCHED_EVERY: Duration = Duration::from_millis(500);
+const KEYS_WATCHED_EVERY: Duration = Duration::from_secs(1);
 
 /// A server that is open: its log is read, its bridge takes events, and nothing listens yet.
 ///
@@ -80,40 +79,51 @@ impl Server {
         // First of all: what is made before there is a recorder counts nothing.
         let exposition = metrics::install();
         let folder = config.log.data.join("log");
-        let engine =
-            open(&folder).with_context(|| format!("the data folder {}", folder.display()))?;
-        let log = LocalLog::open(Arc::new(engine))?;
+        let log = LocalLog::over(Arc::new(Folder::new(&folder)), config.log.reserve.0)
+            .with_context(|| format!("the data folder {}", folder.display()))?;
         let keys = Keys::open(&KeySources::from(&config.auth)).context("the keys for tokens")?;
         let gate = Gate::open(keys, &config.log.data).context("the revocations")?;
         gate.keys().keep_fresh();
+        let origins = Origins::new(&config.http.origins, config.auth.dev);
+        let origins = origins.map_err(|reason| anyhow!("http.origins: {reason}"))?;
         let health = Arc::new(Health::new());
         let orchestrator = orchestrator(config.orchestrator, &health)?;
         let watch_orchestrator = orchestrator.clone();
         let setup = Setup {
             patience: Patience::from(&config.agents),
             orchestrator,
+            queue: config.queue,
             registry: config.registry,
             runs: config.runs,
             ..Setup::default()
         };
         let bridge = Bridge::with(Arc::new(log.clone()) as Arc<dyn Log>, setup);
-        bridge.recover().await.context("taking up the runs of before")?;
+        let is_sound = *log.condition().borrow() == Condition::Sound;
+        if is_sound {
+            bridge.recover().await.context("taking up the runs of before")?;
+        }
         let guard = Arc::new(guard::Guard::new(&config.limits));
         let shared = Shared {
             bridge,
             gate: Arc::new(gate),
+            origins: Arc::new(origins),
             connections: Arc::new(Connections::default()),
             health: health.clone(),
             guard: guard.clone(),
             heartbeat: config.http.heartbeat.get(),
+            shutdown: config.shutdown,
             metrics: config.metrics,
         };
-        for part in [Part::Log, Part::Registry, Part::Feeds, Part::Agents] {
+        for part in [Part::Registry, Part::Feeds, Part::Agents] {
             health.report(part, State::Active, "");
+        }
+        if is_sound {
+            health.report(Part::Log, State::Active, "");
         }
         let stopped = shared.connections.leaving().clone();
         let swept = shared.bridge.clone().keep_swept(health.clone());
-        let watched = watch(shared.bridge.log().clone(), health);
+        let (bridge, settings) = (Arc::downgrade(&shared.bridge), config.health);
+        let watched = Watch { health, bridge, settings }.run();
         let figures = sample(Arc::downgrade(&shared.bridge));
         let asked = async {
             if let Some(orchestrator) = watch_orchestrator {
@@ -121,9 +131,10 @@ impl Server {
             }
         };
         let sweep = shared.gate.clone().sweep();
+        let keys = watch_keys(shared.gate.clone(), shared.health.clone());
         let limited = async move { guard.keep_up().await };
         let chores = async {
-            tokio::join!(watched, asked, swept, exposition.keep_up(), figures, sweep, limited)
+            tokio::join!(watched, asked, swept, exposition.keep_up(), figures, sweep, keys, limited)
         };
         tokio::spawn(async move { stopped.run_until_cancelled(chores).await });
         Ok(Self { shared, log })
@@ -164,7 +175,7 @@ impl Server {
     pub async fn close(&self) {
         self.stop();
         let connections = &self.shared.connections;
-        if !connections.leave(DRAIN_DEADLINE).await {
+        if !connections.leave(self.shared.shutdown.deadline.get()).await {
             tracing::warn!(open = connections.open(), "some connections did not leave in time");
         }
         let log = self.log.clone();
@@ -221,11 +232,13 @@ pub async fn run(
     ready(if is_tls { "https" } else { "http" });
     shutdown.await;
     tracing::info!("stopping: telling the connections when to come back");
+    let shutdown = &server.shared.shutdown;
     server.shared.health.stop();
+    tokio::time::sleep(shutdown.unready.get()).await;
     stopping.cancel();
     server.stop();
     // Requests that are under way get the same time as connections.
-    match tokio::time::timeout(DRAIN_DEADLINE, serving).await {
+    match tokio::time::timeout(shutdown.deadline.get(), serving).await {
         Ok(served) => served?,
         Err(_) => tracing::warn!("some requests were not answered in time"),
     }
@@ -255,14 +268,15 @@ async fn sample(bridge: Weak<Bridge>) {
     }
 }
 
-/// Tells the health of the log until the server is gone.
-async fn watch(log: Arc<dyn Log>, health: Arc<Health>) {
-    let mut every = tokio::time::interval(LOG_WATCHED_EVERY);
-    while Arc::strong_count(&log) > 1 {
+/// Tells whether the keys for tokens can be had.
+async fn watch_keys(gate: Arc<Gate>, health: Arc<Health>) {
+    let mut every = tokio::time::interval(KEYS_WATCHED_EVERY);
+    loop {
         every.tick().await;
-        if let Some(reason) = log.poisoned() {
-            health.report(Part::Log, State::Failed, format!("{reason}; restart the server"));
-        }
+        match gate.keys().trouble() {
+            Some(reason) => health.report(Part::Keys, State::Degraded, reason),
+            None => health.report(Part::Keys, State::Active, ""),
+        };
     }
 }
 

@@ -4,6 +4,8 @@
 mod answers;
 mod delivery;
 mod requests;
+#[cfg(test)]
+mod tests;
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,8 +16,7 @@ use rethread_shared::{
     CloseCode, ErrorCode, WireError,
     frame::{self, Goodbye, ServerFrame, TokenExpiring, WireErrorFrame},
     limits::{
-        BAD_FRAMES_MAX, CLOSE_DEADLINE, GOODBYE_SPREAD, HEARTBEATS_MISSED_MAX, HELLO_DEADLINE,
-        NOTES_WAITING_MAX,
+        BAD_FRAMES_MAX, CLOSE_DEADLINE, HEARTBEATS_MISSED_MAX, HELLO_DEADLINE, NOTES_WAITING_MAX,
     },
 };
 use tokio::{
@@ -39,6 +40,7 @@ use crate::{
     health::Health,
     metrics::meters::Transport,
     now,
+    origins::Origins,
     refusals::Asker,
     request::Request,
 };
@@ -59,8 +61,12 @@ pub struct Shared {
     pub health: Arc<Health>,
     /// See [`rethread_shared::limits::HEARTBEAT`].
     pub heartbeat: Duration,
+    /// Which web pages may come.
+    pub origins: Arc<Origins>,
     /// What one user and one address may take.
     pub guard: Arc<Guard>,
+    /// How the server stops.
+    pub shutdown: crate::config::Shutdown,
     /// Who may read the metrics.
     pub metrics: crate::metrics::Settings,
 }
@@ -255,13 +261,11 @@ impl Socket {
     /// granted any more.
     async fn reconsider(&mut self) -> Result<(), End> {
         let Some(access) = &self.access else { return Ok(()) };
-        let (answer, grant) = (access.answer(), access.grant().clone());
         // Before a word is written: whoever waits for this must not wait for a slow reader.
-        let refused = match grant.require_alive() {
+        let refused = match self.deliveries.reconsider(&self.shared.bridge, access) {
             Err(error) => vec![answers::error(error)],
-            Ok(()) => self.drop_ungranted(&grant),
+            Ok(refused) => refused,
         };
-        drop(answer);
         for refusal in refused {
             let code = refusal.error.code.clone();
             self.write(answers::text(&ServerFrame::Error(refusal))).await?;
@@ -400,7 +404,7 @@ impl Socket {
             End::Close(code) => (code.number().into(), code.reason()),
             End::Unreadable(code, reason) => (code, reason),
             End::Goodbye => {
-                let spread = GOODBYE_SPREAD.as_millis() as u64;
+                let spread = self.shared.shutdown.spread.as_ms();
                 let retry_after_ms = u64::from_be_bytes(now::random()) % spread.max(1);
                 self.say_goodbye("shutdown", retry_after_ms).await
             }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{IdError, RunId, ThreadId};
+use crate::{IdError, RunId, ThreadId, mask_tokens};
 
 macro_rules! error_codes {
     ($($(#[doc = $doc:literal])+ $name:ident = $text:literal, $status:literal, $retry:literal;)+) => {
@@ -158,7 +158,7 @@ impl WireError {
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
         Self {
             code,
-            message: message.into(),
+            message: mask_tokens(message.into()),
             expected: None,
             received: None,
             tried: Vec::new(),
@@ -197,7 +197,7 @@ impl WireError {
     /// Adds what came; shortened and escaped.
     #[must_use]
     pub fn with_received(mut self, received: &str) -> Self {
-        self.received = Some(crate::id::echo(received));
+        self.received = Some(mask_tokens(crate::id::echo(received)));
         self
     }
 
@@ -228,7 +228,7 @@ impl From<IdError> for WireError {
     fn from(error: IdError) -> Self {
         Self {
             expected: Some(error.expected.to_owned()),
-            received: Some(error.received.clone()),
+            received: Some(mask_tokens(error.received.clone())),
             ..Self::new(ErrorCode::BadId, error.to_string())
         }
     }

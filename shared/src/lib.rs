@@ -21,8 +21,10 @@ pub mod frame;
 pub mod id;
 pub mod json;
 pub mod limits;
+mod mask;
 pub mod order;
 
 pub use code::{CloseCode, ErrorCode, WireError};
 pub use event::{Event, EventKind, NewEvent, Payload};
 pub use id::{Epoch, EventId, IdError, Position, RunId, ThreadId};
+pub use mask::mask_tokens;

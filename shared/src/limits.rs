@@ -145,6 +145,9 @@ pub const JWKS_DEADLINE: Duration = Duration::from_secs(4);
 pub const JWKS_BYTES_MAX: usize = 256 * 1024;
 /// Keys of a key set.
 pub const JWKS_KEYS_MAX: usize = 64;
+/// How long a browser may remember that a page of another origin may ask: it asks that before each kind
+/// of request otherwise. A change of the settings reaches it so much later.
+pub const PREFLIGHT_AGE: Duration = Duration::from_secs(60 * 60);
 /// Revocations in force. Each is some 200 bytes, in memory and on disk. Beyond: `slow_down`.
 pub const REVOCATIONS_MAX: usize = 100_000;
 /// How long a revocation waits for the connections it concerns to stop, before it is answered: less
@@ -178,6 +181,14 @@ pub const GROUP_BYTES_MAX: usize = 4 * 1024 * 1024;
 pub const COMMIT_SLOW: Duration = Duration::from_secs(1);
 /// Appends waiting for the commit thread. Beyond, publishers wait: back-pressure, not memory.
 pub const APPENDS_QUEUED_MAX: usize = 8_192;
+/// Bytes of events waiting for the commit thread: sixteen groups. Beyond, publishers wait.
+pub const APPENDS_QUEUED_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// How long events may wait for the log before it counts as slow. A healthy one has written all that
+/// may wait in a tenth of it; a person sees half a second. While it is slow and half of the room is
+/// taken, publishes of nothing but `agent_thinking` and `message_delta` are refused: `slow_down`.
+pub const SHED_AFTER: Duration = Duration::from_millis(500);
+/// The longest that a publisher is asked to wait while the log is slow.
+pub const SHED_RETRY_MAX: Duration = Duration::from_secs(2);
 /// Groups that may wait to be made into frames. Beyond, the commit thread waits: followers that are
 /// woken late are no reason to hold ever more frames in memory.
 pub const GROUPS_WAITING_MAX: usize = 16;
@@ -198,6 +209,39 @@ pub const THREADS_SCANNED_MAX: usize = 10_000;
 pub const THREADS_PAGE_MAX: usize = 1_000;
 /// Threads whose head the commit thread remembers; others are read again from disk when needed.
 pub const HEADS_CACHED_MAX: usize = 100_000;
+
+/// First wait before a log that failed is opened again; doubled with each attempt.
+pub const LOG_REOPEN_MIN: Duration = Duration::from_millis(500);
+/// Longest wait between two attempts to open a log again. Looking whether the cause has gone costs a
+/// small write, and people wait.
+pub const LOG_REOPEN_MAX: Duration = Duration::from_secs(5);
+/// A log that held for so long after it was opened again is sound: the next failure is a new one.
+pub const LOG_SOUND_AFTER: Duration = Duration::from_secs(30);
+/// How long reads that are under way may keep a log that failed from being opened again. Beyond, it is
+/// left readable and tried later.
+pub const LOG_READS_DEADLINE: Duration = Duration::from_secs(5);
+/// How often the commit thread looks how much is free. Less than a disk of 1 GB/s writes meanwhile fits
+/// into [`LOG_RESERVE_BYTES`].
+pub const ROOM_CHECKED_EVERY: Duration = Duration::from_millis(100);
+/// Bytes that must be free for the log to take events. Enough for the engine to write what it holds in
+/// memory and to merge small tables, so that it never breaks off in the middle. Below: `log_unavailable`.
+pub const LOG_RESERVE_BYTES: u64 = 128 * 1024 * 1024;
+/// Bytes free below which the log's health is degraded: time to act before anything is refused.
+pub const LOG_LOW_BYTES: u64 = 1024 * 1024 * 1024;
+/// Bytes written and synced to see whether a folder can be written.
+pub const STORE_CHECK_BYTES: usize = 64 * 1024;
+
+/// How often the server writes a probe to its log. One sync more; an operator learns of a disk that
+/// stopped before users do.
+pub const PROBE_EVERY: Duration = Duration::from_secs(10);
+/// A probe on its way for so long shows its part as degraded. A sync takes milliseconds, a busy disk's
+/// some hundred.
+pub const PROBE_SLOW: Duration = Duration::from_secs(2);
+/// A probe on its way for so long shows its part as failed: nobody waits longer for an answer.
+pub const PROBE_HUNG: Duration = Duration::from_secs(30);
+/// A message that waits for an agent for so long shows the agents as degraded: longer than the restart
+/// of an agent.
+pub const AGENT_WAITED_FOR: Duration = Duration::from_secs(60);
 
 // Runs and asking ------------------------------------------------------------------------------
 
@@ -300,6 +344,9 @@ pub const RUNS_WORKED_MAX: usize = 1_024;
 pub const SUBSCRIBER_BATCHES_MAX: usize = 32;
 /// Events that wait in one `Emitter`. Beyond, the emitting call waits.
 pub const EMITTER_EVENTS_MAX: usize = 1_024;
+/// Times that an `Emitter` publishes an event whose refusal may pass, such as `log_unavailable`, before
+/// it reports it as undelivered. What the server asks to be sent later is not counted.
+pub const EMITTER_TRIES: u32 = 3;
 
 // Seeing ----------------------------------------------------------------------------------------
 

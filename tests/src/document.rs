@@ -152,12 +152,13 @@ impl Document {
             .env("NO_COLOR", "1")
             .stdin(Stdio::null());
         let here = format!("127.0.0.1:{}", ports.of(4242));
-        bash.env("RETHREAD_URL", format!("http://{here}")).env("RETHREAD_LISTEN", here);
+        bash.env("RETHREAD_SECRET", SECRET)
+            .env("RETHREAD_URL", format!("http://{here}"))
+            .env("RETHREAD_LISTEN", here);
         if let Some(server) = &server {
             let admin =
                 token(&["--user", "ada", "--scope", &format!("{SCOPES},admin"), "--all-threads"]);
-            bash.env("RETHREAD_SECRET", SECRET)
-                .env("HOST", server.url())
+            bash.env("HOST", server.url())
                 .env("AUTH", format!("Authorization: Bearer {}", server.token_of("ada")))
                 .env("ADMIN", format!("Authorization: Bearer {admin}"))
                 .env("RETHREAD_TOKEN", admin);

@@ -4,6 +4,7 @@
 //! - [`server::Server`][]: the process;
 //! - [`document::Document`][]: a document whose commands are run;
 //! - [`proxy::Proxy`][]: the network between;
+//! - [`orchestrator::Orchestrator`][]: a lookup of runs that can be slow, wrong, stopped or dead;
 //! - [`api::Api`][]: HTTP;
 //! - [`socket::Socket`][]: one WebSocket connection, frame by frame;
 //! - [`sse::Sse`][]: one stream of server-sent events;
@@ -17,6 +18,7 @@ pub mod api;
 pub mod document;
 pub mod follower;
 pub mod make;
+pub mod orchestrator;
 pub mod proxy;
 pub mod publisher;
 pub mod server;

@@ -26,6 +26,7 @@ const PORTS: std::ops::Range<u16> = 16_000..32_000;
 pub struct Server {
     child: Option<Child>,
     folder: TempDir,
+    data: PathBuf,
     port: u16,
     args: Vec<String>,
 }
@@ -43,9 +44,26 @@ impl Server {
     /// When it does not come up.
     #[must_use]
     pub fn start_with(args: &[&str]) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let data = folder.path().join("data");
+        Self::start_in(folder, data, args)
+    }
+
+    /// Starts one on a data folder of the test's own.
+    ///
+    /// # Panics
+    /// When it does not come up.
+    #[must_use]
+    pub fn start_on(data: &Path, args: &[&str]) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        Self::start_in(folder, data.to_path_buf(), args)
+    }
+
+    fn start_in(folder: TempDir, data: PathBuf, args: &[&str]) -> Self {
         let mut server = Self {
             child: None,
-            folder: tempfile::tempdir().expect("a temporary folder"),
+            folder,
+            data,
             port: 0,
             args: args.iter().map(ToString::to_string).collect(),
         };
@@ -65,7 +83,8 @@ impl Server {
     #[must_use]
     pub fn start_on_any_port() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let mut server = Self { child: None, folder, port: 0, args: vec![] };
+        let data = folder.path().join("data");
+        let mut server = Self { child: None, folder, data, port: 0, args: vec![] };
         assert!(server.launch(), "rethread did not come up:\n{}", server.log_tail());
         server
     }
@@ -101,6 +120,12 @@ impl Server {
     #[must_use]
     pub fn token_of(&self, user: &str) -> String {
         token(&["--user", user, "--scope", SCOPES])
+    }
+
+    /// HTTP with a token for operators.
+    #[must_use]
+    pub fn operator(&self) -> Api {
+        Api::new(&self.url(), &token(&["--user", "ops", "--scope", "admin"]))
     }
 
     /// HTTP with a token for everything.
@@ -165,7 +190,7 @@ impl Server {
     /// Its data folder.
     #[must_use]
     pub fn data(&self) -> PathBuf {
-        self.folder.path().join("data")
+        self.data.clone()
     }
 
     /// Resident memory, KiB.

@@ -309,3 +309,34 @@ async fn lists_come_in_pages_that_name_each_thread_once() {
 fn operator(server: &Server) -> Api {
     Api::new(&server.url(), &token(&["--user", "ops", "--scope", "admin"]))
 }
+
+#[tokio::test]
+async fn a_request_can_be_followed_through_the_log() {
+    let server =
+        Server::start_with(&["--logs-format", "json", "--logs-level", "rethread_server=debug"]);
+    let api = server.api();
+    let thread = api.thread().await;
+    let run = api.run(&thread).await;
+    let mut socket = server.socket().await;
+    socket.send(json!({ "op": "subscribe", "thread": thread })).await;
+    socket.expect("subscribed").await;
+    let text = "what stands in an event";
+    let started =
+        json!({ "run": run, "type": "agent_started", "data": { "agent": "a", "message": text } });
+    let named = api.request(reqwest::Method::POST, "/v1/events").header("X-Request-Id", "night-2");
+    assert_eq!(named.json(&started).send().await.expect("an answer").status(), 200);
+    socket.events_until(&thread, 1, 1).await;
+    let legs = ["published", "committed", "delivered"];
+    until("all three legs are logged", || async {
+        let log = server.log();
+        let of_request = log.lines().filter(|line| line.contains("night-2"));
+        let lines: Vec<Value> =
+            of_request.filter_map(|line| serde_json::from_str(line).ok()).collect();
+        let is_logged = |leg: &&str| lines.iter().any(|line| line["message"] == **leg);
+        legs.iter().all(is_logged).then_some(())
+    })
+    .await;
+    let log = server.log();
+    assert!(log.lines().all(|line| serde_json::from_str::<Value>(line).is_ok()), "{log}");
+    assert!(!log.contains(text) && !log.contains("eyJ"), "neither events nor tokens: {log}");
+}

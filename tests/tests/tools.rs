@@ -384,6 +384,38 @@ async fn operators_see_threads_health_and_the_way_of_a_run() {
 }
 
 #[tokio::test]
+async fn a_run_that_was_migrated_is_one_run_on_disk_and_in_an_export() {
+    let mut server = Server::start();
+    let api = server.api();
+    let thread = api.thread().await;
+    let opaque = "run_5d1f0c9a77e2";
+    let migrated = operate(&server, &["migrate", opaque, &thread]);
+    assert_eq!(code(&migrated), Some(0), "{migrated:?}");
+    let standard = text(&migrated.stdout).trim().to_owned();
+    assert!(standard.starts_with(&format!("{thread}_run_")), "{standard}");
+    let again = operate(&server, &["migrate", opaque, &thread, "--json"]);
+    let again: Value = serde_json::from_slice(&again.stdout).unwrap();
+    assert_eq!((&again["standard"], &again["is_new"]), (&json!(standard), &json!(false)));
+    api.publish(&[make::started(opaque), make::thinking(&standard, "under the other id")]).await;
+    api.publish(&[make::completed(&standard)]).await;
+    let listed = text(&operate(&server, &["runs", "--thread", &thread, "--state", "ended"]).stdout);
+    assert!(listed.contains(opaque), "{listed}");
+    assert!(server.stop().await.success());
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let run = |args: &[&str], paths: &[std::path::PathBuf]| {
+        let output = Command::new(binary()).args(args).args(paths).output().unwrap();
+        assert_eq!(code(&output), Some(0), "{output:?}");
+    };
+    run(&["check"], &[server.data()]);
+    run(&["export", "--output"], &[path("first"), server.data()]);
+    run(&["import", "--keep-epochs"], &[path("first"), path("data")]);
+    run(&["check"], &[path("data")]);
+    run(&["export", "--output"], &[path("second"), path("data")]);
+    assert_eq!(fs::read(path("first")).unwrap(), fs::read(path("second")).unwrap());
+}
+
+#[tokio::test]
 async fn a_user_is_cut_off_and_let_in_again() {
     let server = Server::start();
     let mallory = rethread_tests::api::Api::new(&server.url(), &server.token_of("mallory"));

@@ -49,7 +49,7 @@ impl Client {
     /// [`Error::BadUrl`]; [`Error::Closed`] when the server refuses the token or this client.
     pub async fn connect(config: Config) -> Result<Self, Error> {
         let endpoint = socket::endpoint(&config.url)?;
-        let common = Arc::new(Common::new(OUTBOX_MAX));
+        let common = Arc::new(Common::new(OUTBOX_MAX, config.retries));
         let (requests, received) = mpsc::unbounded_channel();
         let driver = Driver::new(config, endpoint, common.clone(), received);
         tokio::spawn(driver.run());
@@ -258,7 +258,7 @@ mod tests {
         let thread: ThreadId = "thread_x".parse().unwrap();
         for is_answered in [false, true] {
             let (requests, mut received) = mpsc::unbounded_channel();
-            let common = Arc::new(Common::new(OUTBOX_MAX));
+            let common = Arc::new(Common::new(OUTBOX_MAX, Default::default()));
             let client = Client { handle: Arc::new(Handle { requests, common }) };
             let ours = {
                 let mut asking = pin!(client.subscribe(&thread, Start::Beginning));

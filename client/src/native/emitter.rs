@@ -25,9 +25,10 @@ use super::{
 /// order.
 ///
 /// A call returns when its event is queued; the events go to the server in batches, and again with
-/// the same ids after a lost connection. When `limits::EMITTER_EVENTS_MAX` wait, calls wait too. An
-/// event that the server refuses is reported once, by the next call or by [`Emitter::flush`], as
-/// [`Error::Undelivered`]. Dropping the last clone delivers what is queued in the background.
+/// the same ids after a lost connection. When `limits::EMITTER_EVENTS_MAX` wait, calls wait too. What
+/// the server asks to be sent later, with `slow_down`, is sent later. An event that it refuses for
+/// another reason that may pass is tried again, [`Retries`](super::Retries); one that stays refused is
+/// reported once, by the next call or by [`Emitter::flush`], as [`Error::Undelivered`]. Dropping the last clone delivers what is queued in the background.
 #[derive(Clone, Debug)]
 pub struct Emitter {
     run: RunId,

@@ -11,7 +11,7 @@ use rethread_shared::{
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 
 use super::{
-    Error,
+    Error, Retries,
     subscription::{Inlet, Line},
     wire::EventText,
 };
@@ -78,6 +78,8 @@ pub(super) struct Common {
     pub(super) places: Arc<Semaphore>,
     /// A subscriber that was behind has made room.
     pub(super) room: Notify,
+    /// How emitters try again.
+    pub(super) retries: Retries,
     limits: RwLock<Announced>,
     runs: Mutex<HashMap<RunId, RunWatch>>,
 }
@@ -110,11 +112,12 @@ impl Handle {
 }
 
 impl Common {
-    pub(super) fn new(places: usize) -> Self {
+    pub(super) fn new(places: usize, retries: Retries) -> Self {
         Self {
             status: watch::Sender::new(Status::Idle),
             places: Arc::new(Semaphore::new(places)),
             room: Notify::new(),
+            retries,
             limits: RwLock::default(),
             runs: Mutex::default(),
         }

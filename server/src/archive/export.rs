@@ -3,7 +3,7 @@ use std::{collections::BTreeMap, ops::ControlFlow};
 use rethread_shared::{ThreadId, id::RunForm};
 use serde_json::{Value, json};
 
-use super::{ArchiveError, Counts, Head, Reached, VERSION, one_line};
+use super::{ArchiveError, Counts, Head, PastLine, Reached, VERSION, one_line};
 use crate::{
     check::{Finding, Law, thread::read},
     log::{
@@ -79,6 +79,9 @@ impl<'a> Export<'a> {
                 ))
             })?;
             if begun.last == 0 {
+                if begun.runs == 0 && !begun.has_past {
+                    self.past(&row)?;
+                }
                 self.runs(&row, others.get(&row.thread), begun.runs)?;
             }
             self.events(&row, begun.last)?;
@@ -90,6 +93,7 @@ impl<'a> Export<'a> {
             let text = serde_json::to_value(&row).expect("a row's members are all JSON");
             (self.line)(&thread_line(&text))?;
             self.counts.threads += 1;
+            self.past(&row)?;
             self.runs(&row, others.get(&row.thread), 0)?;
             self.events(&row, 0)?;
         }
@@ -130,6 +134,16 @@ impl<'a> Export<'a> {
             ControlFlow::Continue(())
         })?;
         Ok(others)
+    }
+
+    /// What is known of a thread's runs that were forgotten.
+    fn past(&mut self, thread: &ThreadRow) -> Result<(), ArchiveError> {
+        let value = self.tables.value(Table::Past, thread.thread.as_str().as_bytes())?;
+        if let Some(past) = value.and_then(|value| keys::past_parts(&value)) {
+            let past = PastLine { until_ms: past.until_ms, until_seq: past.until_seq };
+            (self.line)(&json!({ "past": past }).to_string())?;
+        }
+        Ok(())
     }
 
     /// A thread's rows of the registry, but the first `skip`.

@@ -8,12 +8,12 @@ use rethread_shared::{
 use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
 
-use super::{ArchiveError, Counts, Head, VERSION, one_line};
+use super::{ArchiveError, Counts, Head, PastLine, VERSION, one_line};
 use crate::{
     bridge::made_at,
-    check::thread::{Order, Stored, read},
+    check::thread::{Order, Stored, opens, read},
     log::{
-        Forget, PageLimit, Past, Record, RunRecord,
+        Forget, PageLimit, Record, RunRecord,
         engine::{Engine, EngineError, Group, GroupEvent, RunChange, ThreadRow},
     },
     now,
@@ -69,6 +69,10 @@ struct Open {
     /// Events of the folder, for comparing.
     page: VecDeque<Record>,
     orders: HashMap<RunId, Progress>,
+    /// The rows that came: for an id that migration gave, the run that it was given to.
+    rows: HashMap<RunId, Option<RunId>>,
+    /// What the export knows of runs that were forgotten.
+    past: Option<PastLine>,
 }
 
 /// A run whose events come.
@@ -76,6 +80,21 @@ struct Progress {
     order: Order,
     after: u64,
     since: u64,
+    last: u64,
+}
+
+impl Open {
+    fn new(row: ThreadRow, had: u64) -> Self {
+        Self {
+            row,
+            had,
+            last: 0,
+            page: VecDeque::new(),
+            orders: HashMap::new(),
+            rows: HashMap::new(),
+            past: None,
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -83,6 +102,7 @@ struct Progress {
 enum Line<'a> {
     Export(Head),
     Thread(Value),
+    Past(PastLine),
     Run(RunRecord),
     #[serde(borrow)]
     Event(&'a RawValue),
@@ -138,6 +158,10 @@ impl<'a> Import<'a> {
                 return Err(self.wrong(format!("expected version {VERSION}, found {found}")));
             }
             Line::Thread(row) => self.thread(row)?,
+            Line::Past(past) => match &mut self.thread {
+                Some(open) => open.past = Some(past),
+                None => return Err(self.early()),
+            },
             Line::Run(run) => self.run(run)?,
             Line::Event(event) => self.event(event.get())?,
             Line::End(counts) => {
@@ -192,16 +216,16 @@ impl<'a> Import<'a> {
                 0
             }
         };
-        let (page, orders) = (VecDeque::new(), HashMap::new());
-        self.thread = Some(Open { row, had, last: 0, page, orders });
+        self.thread = Some(Open::new(row, had));
         Ok(())
     }
 
     fn run(&mut self, run: RunRecord) -> Result<(), ArchiveError> {
-        let Some(open) = &self.thread else { return Err(self.early()) };
+        let Some(open) = &mut self.thread else { return Err(self.early()) };
         self.read.runs += 1;
-        let thread = &open.row.thread;
-        if run.thread != *thread || run.run.embedded_thread().is_some_and(|named| named != thread) {
+        open.rows.insert(run.run.clone(), run.first.clone());
+        let thread = open.row.thread.clone();
+        if run.thread != thread || run.run.embedded_thread().is_some_and(|named| *named != thread) {
             return Err(self.wrong(format!(
                 "expected a run of {thread}, found {} of {}",
                 run.run, run.thread
@@ -237,11 +261,19 @@ impl<'a> Import<'a> {
         }
         open.last = seq;
         self.read.events += 1;
-        let run = open.orders.entry(stored.run.clone()).or_insert_with(|| Progress {
-            order: Order::new(false),
+        let run = match open.rows.get(&stored.run) {
+            Some(Some(given_to)) => given_to.clone(),
+            _ => stored.run.clone(),
+        };
+        // With a run that was forgotten it is forgotten which other id it had.
+        let is_cut = !opens(&stored.kind) && !open.rows.contains_key(&run);
+        let run = open.orders.entry(run).or_insert_with(|| Progress {
+            order: Order::new(is_cut),
             after: seq - 1,
             since: stored.at,
+            last: seq,
         });
+        run.last = seq;
         run.order.apply(&stored).map_err(|error| wrong(error.to_string()))?;
         if seq <= open.had {
             return self.compare(seq, &stored, &body);
@@ -282,38 +314,38 @@ impl<'a> Import<'a> {
         Err(ArchiveError::Line { line, problem })
     }
 
-    /// A run that goes on must be in the registry, though the export may not have had its row.
+    /// A run that goes on must be in the registry, and one that has ended there or among those that
+    /// were forgotten, though the export may have had no row of it.
     fn close_thread(&mut self) -> Result<(), ArchiveError> {
         let Some(open) = self.thread.take() else { return Ok(()) };
-        // Runs that ended may have been forgotten before the export, which does not say so.
-        let before = self.engine.past(&open.row.thread)?.unwrap_or_default();
-        let made_at = open.orders.keys().map(made_at).max().unwrap_or(0);
-        let past = Past {
-            until_ms: before.until_ms.max(made_at).max(now::unix_ms()),
-            until_seq: before.until_seq.max(open.last),
-        };
-        let past = Some((open.row.thread.clone(), past));
-        self.group.runs.push(RunChange::Forget(Forget { past, ..Forget::default() }));
-        let goes_on = open.orders.into_iter().filter(|(_, run)| run.order.is_live());
-        let mut missing = Vec::new();
-        for (run, Progress { after, since, .. }) in goes_on {
-            let is_queued = self
-                .group
-                .runs
-                .iter()
-                .any(|change| matches!(change, RunChange::Remember(known) if known.run == run));
-            if !is_queued && self.engine.run(&run)?.is_none() {
-                let (thread, created_at) = (open.row.thread.clone(), since);
-                missing.push(serde_json::json!({
-                    "run": run, "thread": thread, "after": after, "created_at": created_at,
-                    "live": true,
-                }));
+        let thread = &open.row.thread;
+        let before = self.engine.past(thread)?;
+        let mut past = before.unwrap_or_default();
+        if let Some(PastLine { until_ms, until_seq }) = open.past {
+            past.until_ms = past.until_ms.max(until_ms);
+            past.until_seq = past.until_seq.max(until_seq);
+        }
+        let mut orders: Vec<_> = open.orders.into_iter().collect();
+        orders.sort_by_key(|(_, run)| run.after);
+        for (run, Progress { order, after, since, last }) in orders {
+            if open.rows.contains_key(&run) || self.engine.run(&run)?.is_some() {
+                continue;
+            }
+            if order.is_live() {
+                let row = serde_json::json!({
+                    "run": run, "thread": thread, "after": after, "created_at": since, "live": true,
+                });
+                self.stored.runs += 1;
+                let record = serde_json::from_value(row).expect("a row of the registry");
+                self.group.runs.push(RunChange::Remember(record));
+            } else if last > past.until_seq || open.past.is_none() {
+                past.until_ms = past.until_ms.max(now::unix_ms()).max(made_at(&run));
+                past.until_seq = past.until_seq.max(last);
             }
         }
-        for row in missing {
-            let record = serde_json::from_value(row).expect("a row of the registry");
-            self.stored.runs += 1;
-            self.group.runs.push(RunChange::Remember(record));
+        if past != before.unwrap_or_default() {
+            let past = Some((thread.clone(), past));
+            self.group.runs.push(RunChange::Forget(Forget { past, ..Forget::default() }));
         }
         Ok(())
     }

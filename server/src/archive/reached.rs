@@ -32,6 +32,8 @@ pub struct Begun {
     pub last: u64,
     /// Its runs so far.
     pub runs: u64,
+    /// What is known of its forgotten runs is there.
+    pub has_past: bool,
 }
 
 /// Of a line, what tells where it stands.
@@ -40,6 +42,7 @@ pub struct Begun {
 enum Line {
     Export(Head),
     Thread(Thread),
+    Past(IgnoredAny),
     Run(IgnoredAny),
     Event(Event),
     End(Counts),
@@ -90,8 +93,9 @@ impl Reached {
             (Line::Export(_), _) => self.is_begun = true,
             (Line::Thread(Thread { thread, epoch }), begun) => {
                 self.counts.threads += 1;
-                *begun = Some(Begun { thread, epoch, last: 0, runs: 0 });
+                *begun = Some(Begun { thread, epoch, last: 0, runs: 0, has_past: false });
             }
+            (Line::Past(_), Some(begun)) => begun.has_past = true,
             (Line::Run(_), Some(begun)) => {
                 self.counts.runs += 1;
                 begun.runs += 1;
@@ -104,7 +108,7 @@ impl Reached {
                 return Err(format!("expected {counts:?} before it, read {:?}", self.counts));
             }
             (Line::End(_), _) => self.is_whole = true,
-            (Line::Run(_) | Line::Event(_), None) => {
+            (Line::Past(_) | Line::Run(_) | Line::Event(_), None) => {
                 return Err("expected a thread before its runs and events".into());
             }
         }

@@ -21,7 +21,8 @@ const FILE_NEW: &str = "revocations.ndjson.new";
 #[derive(Clone, Debug)]
 pub(super) struct Journal {
     folder: PathBuf,
-    file: Arc<Mutex<File>>,
+    /// `None` while the folder's file system is read-only.
+    file: Arc<Mutex<Option<File>>>,
 }
 
 /// A line of the file.
@@ -56,7 +57,10 @@ impl Journal {
                 )
             })?);
         }
-        let file = OpenOptions::new().append(true).create(true).open(folder.join(FILE))?;
+        let file = match append_to(folder) {
+            Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => None,
+            file => Some(file?),
+        };
         let journal = Self { folder: folder.to_owned(), file: Arc::new(Mutex::new(file)) };
         Ok((journal, entries))
     }
@@ -66,6 +70,10 @@ impl Journal {
         let mut line = serde_json::to_vec(entry)?;
         line.push(b'\n');
         let mut file = self.file.lock();
+        let file = match &mut *file {
+            Some(file) => file,
+            none => none.insert(append_to(&self.folder)?),
+        };
         let before = file.metadata()?.len();
         let written = file.write_all(&line).and_then(|()| file.sync_data());
         if written.is_err() {
@@ -90,7 +98,11 @@ impl Journal {
         written.sync_all()?;
         std::fs::rename(&new, self.folder.join(FILE))?;
         File::open(&self.folder)?.sync_all()?;
-        *file = OpenOptions::new().append(true).open(self.folder.join(FILE))?;
+        *file = Some(append_to(&self.folder)?);
         Ok(())
     }
+}
+
+fn append_to(folder: &Path) -> io::Result<File> {
+    OpenOptions::new().append(true).create(true).open(folder.join(FILE))
 }

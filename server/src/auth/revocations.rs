@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use super::Grant;
 
 /// What is revoked.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Subject {
     /// Every token of a user.
@@ -103,7 +103,7 @@ impl Revocations {
     /// All in force, the newest first.
     pub fn all(&self) -> Vec<Revocation> {
         let mut all: Vec<_> = self.table.read().all.values().cloned().collect();
-        all.sort_by_key(|revocation| std::cmp::Reverse(revocation.at));
+        all.sort_by(|a, b| b.at.cmp(&a.at).then_with(|| a.subject.cmp(&b.subject)));
         all
     }
 

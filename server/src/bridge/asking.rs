@@ -34,6 +34,7 @@ impl Bridge {
         self.thread(thread, grant)?;
         let run = self.new_run(thread)?;
         let runs = self.runs.of(thread);
+        let _room = self.queue.enter(1, 0).await;
         let remembered = runs.lock().await.register(&*self.log, thread, &run, Origin::Published)?;
         remembered.await?;
         Ok(run)
@@ -81,11 +82,14 @@ impl Bridge {
             }),
         };
         let by = grant.user().to_string();
+        let room = self.queue.enter(1, ask.text.len()).await;
         let queued = self.queue_own(&ask.thread, &run, &event, ask.agent.clone(), |_| true).await?;
         let bridge = self.clone();
         Ok(async move {
             let req = ask.req;
-            let Appended { seq, duplicate } = bridge.settle_own(id, queued).await?;
+            let settled = bridge.settle_own(id, queued).await;
+            drop(room);
+            let Appended { seq, duplicate } = settled?;
             if duplicate {
                 return Ok(Sent { req, run: bridge.run_at(&ask.thread, seq).await?, seq });
             }
@@ -117,6 +121,7 @@ impl Bridge {
             work,
             owner: thread.owner.clone(),
             tried: None,
+            since: std::time::Instant::now(),
         }));
     }
 

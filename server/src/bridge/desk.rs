@@ -41,6 +41,8 @@ pub struct Waiting {
     pub owner: Arc<str>,
     /// Who had it last and did not start. Anybody else is asked before.
     pub tried: Option<ConnectionId>,
+    /// Since when it waits.
+    pub since: std::time::Instant,
 }
 
 /// Where a run stands with its agent.
@@ -97,6 +99,8 @@ pub struct Figures {
     pub away: usize,
     /// Connections that offer to take work.
     pub serving: usize,
+    /// Since when the first of those that nobody has taken waits.
+    pub since: Option<std::time::Instant>,
 }
 
 /// The desk of one server.
@@ -154,6 +158,11 @@ impl Desk {
         }
     }
 
+    /// Whether a run is with anybody, or waits for somebody.
+    pub fn knows(&self, run: &RunId) -> bool {
+        self.books.lock().knows(run)
+    }
+
     /// Where a run stands with its agent; none where it has none over a connection.
     pub fn standing(&self, run: &RunId) -> Option<Standing> {
         let books = self.books.lock();
@@ -179,6 +188,7 @@ impl Desk {
             with,
             away: books.places.len() - books.offered - with,
             serving: books.serving.len(),
+            since: books.waiting.iter().map(|waiting| waiting.since).min(),
         }
     }
 
@@ -220,12 +230,13 @@ impl Desk {
         Ok(books.hand_out())
     }
 
-    /// New work. Gives the deadline of its start, if it could be handed over at once.
-    ///
-    /// # Errors
-    /// `slow_down` when too much waits already.
+    /// New work, unless it is known. Gives the deadline of its start, if it could be handed over at
+    /// once.
     pub fn ask(&self, waiting: Waiting) -> Vec<Deadline> {
         let mut books = self.books.lock();
+        if books.knows(&waiting.work.run) {
+            return Vec::new();
+        }
         books.waiting.push_back(waiting);
         books.hand_out()
     }
@@ -358,6 +369,10 @@ impl Desk {
 }
 
 impl Books {
+    fn knows(&self, run: &RunId) -> bool {
+        self.places.contains_key(run) || self.waiting.iter().any(|other| other.work.run == *run)
+    }
+
     fn gone(&mut self, run: RunId) -> Deadline {
         self.clock += 1;
         self.place(run.clone(), Place::Gone { since: self.clock });

@@ -45,6 +45,7 @@ impl Bridge {
         let (id, kind, log) = (event.id, event.payload.kind(), &*self.log);
         let runs = self.runs.of(thread);
         let mut held = runs.lock().await;
+        held.refresh(log);
         if held.queued.contains(&id) {
             settle(log, thread).await?;
         }
@@ -64,7 +65,7 @@ impl Bridge {
             return Err(error);
         }
         held.queued.insert(id);
-        let appended = log.append(thread, vec![body_of(event)]);
+        let appended = log.append_in(held.term(), thread, vec![body_of(event)]);
         if kind.is_end() {
             held.ended(log, thread, run).await?;
         }
@@ -91,6 +92,7 @@ impl Bridge {
     pub(super) async fn is_asked(&self, thread: &ThreadId, run: &RunId) -> Result<bool, WireError> {
         let runs = self.runs.of(thread);
         let mut held = runs.lock().await;
+        held.refresh(&*self.log);
         Ok(held.known(&*self.log, thread, run).await?.state == RunState::Asked)
     }
 

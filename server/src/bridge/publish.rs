@@ -10,7 +10,7 @@ use std::{
 use futures_util::future::join_all;
 use rethread_shared::{
     EventId, EventKind, RunId, ThreadId, WireError, event::Envelope, frame::Outcome,
-    limits::APPENDS_QUEUED_MAX, order::RunState,
+    order::RunState,
 };
 use tokio::sync::Mutex;
 use tracing::Instrument;
@@ -64,6 +64,16 @@ struct Queued {
 }
 
 impl Bridge {
+    /// Says whether a publish may come now: while the log is slow, one with nothing but
+    /// `agent_thinking` and `message_delta` may not. Asked before [`Bridge::publish`] for whoever can be
+    /// told to come later; all or nothing, so that none of its events overtakes another.
+    ///
+    /// # Errors
+    /// `slow_down`.
+    pub fn admit(&self, events: &[&str]) -> Result<(), WireError> {
+        self.queue.admit(events)
+    }
+
     /// Publishes events, given as JSON texts. Returns when they have their place in the log's queue;
     /// the future it returns is ready when they are durable, and gives a result for each.
     ///
@@ -89,9 +99,8 @@ impl Bridge {
             }
         }
         let threads = self.route(by, ready, &mut outcomes).await;
-        // For all at once: two publishes that each held a part would wait for each other.
-        let room = events.len().min(APPENDS_QUEUED_MAX) as u32;
-        let room = self.room.clone().acquire_many_owned(room).await.expect("never closed");
+        let bytes = events.iter().map(|event| event.len()).sum();
+        let room = self.queue.enter(events.len(), bytes).await;
         let mut queued = Vec::with_capacity(threads.len());
         for (thread, events) in threads {
             let queue = self.queue(by, thread, events, &mut outcomes);
@@ -192,6 +201,7 @@ impl Bridge {
     ) -> Option<Queued> {
         let runs = self.runs.of(&thread);
         let mut held = runs.clone().lock_owned().await;
+        held.refresh(&*self.log);
         let mut accepted = Vec::with_capacity(events.len());
         let mut ended: Vec<RunId> = Vec::new();
         for event in events {
@@ -214,7 +224,7 @@ impl Bridge {
         self.claim(by, &thread, &mut held, &accepted).await;
         accepted[0].record.request = Some(by.request.id.clone());
         let records = accepted.iter().map(|event| event.record.clone()).collect();
-        let appended = self.log.append(&thread, records);
+        let appended = self.log.append_in(held.term(), &thread, records);
         for run in ended {
             // It was admitted a moment ago, so it is in memory.
             if let Err(error) = held.ended(&*self.log, &thread, &run).await {

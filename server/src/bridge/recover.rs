@@ -1,15 +1,18 @@
-//! What was going on when the server stopped.
+//! What was going on when the server stopped, or when its log failed and was opened again.
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use rethread_shared::{ThreadId, WireError, limits::SWEEP_STEP_RUNS, order::RunState};
 
-use super::{Bridge, replay::replay_all};
+use super::{Bridge, replay::replay_all, runs::settle};
 use crate::log::RunRecord;
 
 impl Bridge {
     /// Takes up what was going on when the server stopped: work that waits, agents that are away. Each
     /// thread is read once, from where the oldest of its runs that go on began.
+    ///
+    /// Also when the log was opened again after a failure, for then something may be stored that nobody
+    /// was told of; what the desk knows, and runs that are in memory, stay as they are.
     ///
     /// # Errors
     /// `log_unavailable`.
@@ -27,11 +30,19 @@ impl Bridge {
         }
         let (mut waiting, mut away) = (0, 0);
         for (thread, records) in threads {
-            let replayed = replay_all(&*self.log, &thread, &records).await?;
             let held = self.runs.of(&thread);
             let mut held = held.lock().await;
+            held.refresh(&*self.log);
+            settle(&*self.log, &thread).await?;
+            let replayed = replay_all(&*self.log, &thread, &records).await?;
             for (record, (state, steps)) in records.into_iter().zip(replayed) {
                 match state {
+                    RunState::Ended { .. } => {
+                        self.desk.over(&record.run);
+                        drop(self.log.remember(RunRecord { live: false, ..record }));
+                        continue;
+                    }
+                    _ if self.desk.knows(&record.run) => {}
                     RunState::Asked if record.asked => {
                         let seq = steps.last().map_or(0, |step| step.seq);
                         waiting += usize::from(self.wait_again(&record, seq).await?);
@@ -40,13 +51,11 @@ impl Bridge {
                         self.watch([self.desk.missing(&record.run)]);
                         away += 1;
                     }
-                    RunState::Ended { .. } => {
-                        drop(self.log.remember(RunRecord { live: false, ..record }));
-                        continue;
-                    }
                     RunState::New | RunState::Asked | RunState::Running { .. } => {}
                 }
-                held.take_up(state, record);
+                if held.in_memory(&record.run).is_none() {
+                    held.take_up(state, record);
+                }
             }
         }
         if waiting + away > 0 {

@@ -63,6 +63,8 @@ pub(super) struct ThreadRuns {
     pub(super) queued: HashSet<EventId>,
     /// An append failed: what is queued must be settled before the log tells a run's state.
     unsettled: bool,
+    /// The log's term in which the runs were read.
+    term: u64,
     registered: Arc<Registered>,
 }
 
@@ -87,6 +89,7 @@ impl Runs {
             known: HashMap::new(),
             queued: HashSet::new(),
             unsettled: false,
+            term: 0,
             registered: self.registered.clone(),
         };
         threads.entry(thread.clone()).or_insert_with(|| Arc::new(new.into())).clone()
@@ -165,6 +168,21 @@ pub(super) enum Origin {
 }
 
 impl ThreadRuns {
+    /// Forgets what is known of the runs if the log's term is over. Asked first by whoever takes the
+    /// lock to append; the append is then [in the term](Self::term), or refused.
+    pub(super) fn refresh(&mut self, log: &dyn Log) {
+        let term = log.term();
+        if term != self.term {
+            self.forget();
+            self.term = term;
+        }
+    }
+
+    /// The log's term in which the runs were read.
+    pub(super) fn term(&self) -> u64 {
+        self.term
+    }
+
     /// The run; read from the log when it is not in memory. One that nobody has heard of is new.
     pub(super) async fn known(
         &mut self,

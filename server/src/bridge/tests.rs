@@ -63,7 +63,7 @@ impl World {
     }
 
     fn over(engine: Arc<MemoryEngine>, setup: Setup, thread: ThreadId) -> Self {
-        let log = LocalLog::open(engine.clone()).unwrap();
+        let log = LocalLog::over(Arc::new(engine.clone()), 0).unwrap();
         let bridge = Bridge::with(Arc::new(log.clone()), setup);
         Self { engine, log, bridge, grant: grant("ann", &[]).into(), thread }
     }
@@ -481,3 +481,5 @@ async fn publishes_to_many_threads_at_once_do_not_wait_for_each_other() {
         publisher.await.unwrap();
     }
 }
+
+mod healing;

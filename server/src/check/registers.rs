@@ -179,6 +179,68 @@ impl Check<'_> {
         })
     }
 
+    /// That the lists of runs, by thread and by idleness, know those that have rows. A folder of an
+    /// older version has none until a server has opened it.
+    pub(super) fn lists(&mut self) {
+        if self.tables.about(Table::ThreadRuns) == 0 {
+            return;
+        }
+        self.each(Table::Runs, |check, _, value| {
+            let Ok(record) = serde_json::from_slice::<RunRecord>(value) else { return };
+            let by_thread = keys::thread_run(&record.thread, record.created_at, &record.run);
+            check.is_listed(&record, Table::ThreadRuns, &by_thread);
+            if !record.live {
+                check.is_listed(
+                    &record,
+                    Table::Idle,
+                    &keys::idle(record.idle_since(), &record.run),
+                );
+            }
+        });
+        self.each(Table::ThreadRuns, |check, key, _| {
+            // The thread's length comes first, then the thread, then a time, then the run.
+            let length =
+                key.get(..4).and_then(|bytes| Some(u32::from_be_bytes(bytes.try_into().ok()?)));
+            let run = length.and_then(|length| key.get(4 + length as usize + 8..));
+            let row = run.and_then(|run| check.tables.value(Table::Runs, run).ok().flatten());
+            let record = row.and_then(|row| serde_json::from_slice::<RunRecord>(&row).ok());
+            let right = record.map(|run| keys::thread_run(&run.thread, run.created_at, &run.run));
+            if right.as_deref() != Some(key) {
+                let expected = "threads' runs that have a row";
+                let found = format!("{:?}", String::from_utf8_lossy(run.unwrap_or(key)));
+                check.found(Finding::new(Law::Registry, expected, found));
+            }
+        });
+        // Notes of runs that were active again stay until they are swept.
+        self.each(Table::Idle, |check, key, _| {
+            if keys::idle_parts(key).is_none() {
+                let expected = "a time and a run";
+                check.found(Finding::new(Law::Registry, expected, format!("{key:02x?}")));
+            }
+        });
+    }
+
+    fn is_listed(&mut self, record: &RunRecord, table: Table, key: &[u8]) {
+        if self.tables.value(table, key).is_ok_and(|value| value.is_none()) {
+            let expected = format!("a list `{}` of all runs", table.name());
+            let found = format!("run {} is not in it", record.run);
+            self.found(Finding::new(Law::Registry, expected, found).of(&record.thread));
+        }
+    }
+
+    /// What is known of runs that were forgotten.
+    pub(super) fn past(&mut self, threads: &Rows) {
+        let known: std::collections::BTreeSet<_> =
+            threads.values().map(|row| row.thread.as_str().as_bytes()).collect();
+        self.each(Table::Past, |check, key, value| {
+            if keys::past_parts(value).is_none() || !known.contains(key) {
+                let expected = "a time and a seq, of a thread that is there";
+                let found = format!("{value:02x?} of {:?}", String::from_utf8_lossy(key));
+                check.found(Finding::new(Law::Registry, expected, found));
+            }
+        });
+    }
+
     /// Each entry of a small table.
     fn each(&mut self, table: Table, mut each: impl FnMut(&mut Self, &[u8], &[u8])) {
         let tables = self.tables;

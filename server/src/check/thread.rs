@@ -22,13 +22,18 @@ pub(super) struct ThreadCheck<'a> {
     thread: Option<&'a ThreadId>,
     name: String,
     count: Count,
+    /// Up to here there may be events of runs that were forgotten.
+    forgotten: u64,
     runs: HashMap<RunId, Run>,
+    /// Ids that were given by migration, and the runs that they were given to.
+    aliases: HashMap<RunId, RunId>,
 }
 
 /// A run as its events tell.
 struct Run {
     order: Order,
     record: Option<RunRecord>,
+    last: u64,
 }
 
 /// A stored event, as far as laws speak of it.
@@ -69,7 +74,13 @@ impl<'a> ThreadCheck<'a> {
         first: u64,
     ) -> Self {
         let count = Count { first, last: first - 1, indexed: 0, is_whole: true };
-        Self { tables, no, thread, name, count, runs: HashMap::new() }
+        let past = thread.and_then(|thread| {
+            let value = tables.value(Table::Past, thread.as_str().as_bytes()).ok()??;
+            keys::past_parts(&value)
+        });
+        let forgotten = past.map_or(0, |past| past.until_seq);
+        let (runs, aliases) = (HashMap::new(), HashMap::new());
+        Self { tables, no, thread, name, count, forgotten, runs, aliases }
     }
 
     pub(super) fn no(&self) -> u64 {
@@ -105,16 +116,19 @@ impl<'a> ThreadCheck<'a> {
     pub(super) fn finish(self, findings: &mut Vec<Finding>) -> Count {
         let mut runs: Vec<_> = self.runs.into_iter().collect();
         runs.sort_by(|(a, _), (b, _)| a.cmp(b));
-        for (run, Run { order, record }) in runs {
+        for (run, Run { order, record, last }) in runs {
             let goes_on = matches!(&order, Order::Known(state) if !state.is_ended());
             let found = match record {
                 None if goes_on => format!("run {run}, which goes on, is not in it"),
+                None if last > self.forgotten => {
+                    format!("run {run}, which was not forgotten, is not in it")
+                }
                 Some(record) if goes_on && !record.live => {
                     format!("run {run} goes on, and its row says that it has ended")
                 }
                 _ => continue,
             };
-            let expected = "every run that goes on is in the registry, as live";
+            let expected = "every run in the registry, and as live while it goes on";
             findings.push(Finding::new(Law::Registry, expected, found).of(&self.name));
         }
         self.count
@@ -161,28 +175,52 @@ impl<'a> ThreadCheck<'a> {
 
     fn run(&mut self, seq: u64, stored: &Stored) -> Option<Finding> {
         let mut first_finding = None;
-        if !self.runs.contains_key(&stored.run) {
-            let record = match row(self.tables, &stored.run) {
-                Ok(record) => record,
+        let mut name = self.aliases.get(&stored.run).unwrap_or(&stored.run).clone();
+        if !self.runs.contains_key(&name) {
+            let record = self.record(&stored.run);
+            let belongs = match &record {
+                Ok((_, record)) => self.belongs(seq, &stored.run, record.as_ref()),
+                Err(_) => None,
+            };
+            let record = match record {
+                Ok((given_to, record)) => {
+                    first_finding = belongs;
+                    if given_to != stored.run {
+                        self.aliases.insert(stored.run.clone(), given_to.clone());
+                        name = given_to;
+                    }
+                    record
+                }
                 Err(finding) => {
                     first_finding = Some(finding);
                     None
                 }
             };
-            if first_finding.is_none() {
-                first_finding = self.belongs(seq, &stored.run, record.as_ref());
-            }
-            let is_cut = self.count.first > 1
-                && record.as_ref().is_none_or(|record| record.after + 1 < self.count.first);
-            let run = Run { order: Order::new(is_cut), record };
-            self.runs.insert(stored.run.clone(), run);
+            // With a run that was forgotten it is forgotten which other id it had.
+            let is_cut = match &record {
+                Some(record) => record.after + 1 < self.count.first,
+                None => self.count.first > 1 || (seq <= self.forgotten && !opens(&stored.kind)),
+            };
+            let run = Run { order: Order::new(is_cut), record, last: seq };
+            self.runs.entry(name.clone()).or_insert(run);
         }
-        let run = self.runs.get_mut(&stored.run).expect("it is there");
+        let run = self.runs.get_mut(&name).expect("it is there");
+        run.last = seq;
         let broken = run.order.apply(stored).err().map(|error| {
             let expected = error.expected.unwrap_or_else(|| "events in the order of a run".into());
             Finding::new(Law::RunOrder, expected, error.message)
         });
         first_finding.or(broken)
+    }
+
+    /// A run's row, and the id that the run has in it: another one, where this id was given to it by
+    /// migration.
+    fn record(&self, run: &RunId) -> Result<(RunId, Option<RunRecord>), Finding> {
+        let record = row(self.tables, run)?;
+        match record.as_ref().and_then(|record| record.first.clone()) {
+            Some(first) => Ok((first.clone(), row(self.tables, &first)?)),
+            None => Ok((run.clone(), record)),
+        }
     }
 
     /// Whether a run's first event may be here.
@@ -255,6 +293,11 @@ pub(crate) fn read(body: &[u8]) -> Result<Stored, Finding> {
     let at = envelope.at.ok_or_else(|| wrong("an event without a time".into()))?;
     let checked = envelope.check().map_err(|error| wrong(error.to_string()))?;
     Ok(Stored { id, run: checked.run, kind: checked.kind, call_id: checked.call_id, at })
+}
+
+/// Whether it may be the first of a run.
+pub(crate) fn opens(kind: &EventKind) -> bool {
+    matches!(kind, EventKind::AgentStarted | EventKind::UserMessage)
 }
 
 /// A run's row.

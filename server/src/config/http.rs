@@ -11,6 +11,9 @@ settings! {
     pub struct Http {
         /// Where to listen. Port 0 takes a free one.
         listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 4242)), short "listen";
+        /// Pages of these origins may come, beside the server's own: such as https://chat.example.com, or
+        /// "*" for all. With --dev every page of this machine may.
+        origins: Vec<String> = Vec::new();
         /// The server is never silent for longer on a connection: it sends a beat.
         heartbeat: Span = Span(HEARTBEAT), in Span::ms(50)..=Span::secs(300), short "heartbeat";
         /// How long a new connection may take for TLS and the head of its first request.

@@ -1,8 +1,10 @@
 //! What a local log stands on: ordered bytes that are durable when `write` returns.
 
+pub mod disk;
 pub mod fjall;
 pub mod keys;
 pub mod memory;
+pub mod store;
 pub mod tables;
 
 use std::fmt;
@@ -28,7 +30,7 @@ pub trait Engine: Send + Sync + 'static {
     /// Makes everything in the group durable, all or nothing, before it returns.
     ///
     /// # Errors
-    /// When that cannot be promised. The log is then poisoned.
+    /// When that cannot be promised. The engine is then closed, and opened again from its [`store::Store`].
     fn write(&self, group: &Group) -> Result<(), EngineError>;
 
     /// The place of an event by its id.
@@ -125,6 +127,8 @@ pub struct Group {
     pub threads: Vec<ThreadRow>,
     /// New, changed and forgotten runs, in the order in which that was asked.
     pub runs: Vec<RunChange>,
+    /// A probe, with its number: written and synced like the rest, read by nobody.
+    pub probe: Option<u64>,
 }
 
 /// What becomes of runs.
@@ -140,7 +144,10 @@ impl Group {
     /// True when there is nothing to write.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.events.is_empty() && self.threads.is_empty() && self.runs.is_empty()
+        self.events.is_empty()
+            && self.threads.is_empty()
+            && self.runs.is_empty()
+            && self.probe.is_none()
     }
 }
 

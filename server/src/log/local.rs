@@ -1,31 +1,33 @@
-//! The log of one process: numbering, duplicate detection and group commit over an [`Engine`].
+//! The log of one process: numbering, duplicate detection and group commit over an
+//! [`Engine`](super::engine::Engine). [`heal`] opens the engine again after it failed.
 
 mod commit;
+mod core;
 mod fanout;
+mod heal;
 
 use std::{
-    collections::HashMap,
-    sync::{
-        Arc, Weak,
-        atomic::{AtomicU64, Ordering},
-        mpsc,
-    },
+    sync::{Arc, mpsc},
     time::Instant,
 };
 
 use futures_util::{FutureExt, future::BoxFuture};
-use parking_lot::{Mutex, RwLock};
-use rethread_shared::{Epoch, EventId, RunId, ThreadId, limits::HEADS_CACHED_MAX};
-use tokio::sync::oneshot;
+use parking_lot::Mutex;
+use rethread_shared::{EventId, RunId, ThreadId};
+use tokio::sync::{oneshot, watch};
 use tracing::Span;
 
 use super::{
-    Appended, Created, Forget, IdleRun, Log, LogError, NewRecord, NewThread, PageLimit, Past,
-    Record, RunRecord, ThreadInfo,
-    engine::{Engine, EngineError, RunChange, ThreadRow},
+    Appended, Condition, Created, Forget, IdleRun, Log, LogError, NewRecord, NewThread, PageLimit,
+    Past, Probe, Record, RunRecord, ThreadInfo,
+    engine::{
+        Engine, EngineError, RunChange,
+        store::{Given, Store, StoreError},
+    },
     tail::{Follow, Tail, Wake},
 };
 use commit::{Committer, Job};
+use core::Core;
 
 /// A log in this process. Cheap to clone; closed when the last clone is dropped, after what is
 /// queued has been written.
@@ -35,40 +37,10 @@ pub struct LocalLog {
 }
 
 struct Inner {
-    engine: Arc<dyn Engine>,
-    open: RwLock<HashMap<ThreadId, Arc<OpenThread>>>,
+    core: Arc<Core>,
     // `None` only while closing.
     jobs: Mutex<Option<mpsc::Sender<Job>>>,
-    poison: Arc<Poison>,
     committer: Mutex<Option<std::thread::JoinHandle<()>>>,
-}
-
-/// Why the log takes nothing more, once it does not.
-#[derive(Debug, Default)]
-struct Poison(Mutex<Option<String>>);
-
-/// A commit thread that panics has not kept its word: the log says so instead of seeming to close.
-struct PoisonsOnPanic(Arc<Poison>);
-
-impl Drop for PoisonsOnPanic {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            *self.0.0.lock() = Some("the commit thread panicked".to_owned());
-        }
-    }
-}
-
-/// A thread in use: what its row says, its head, and its tail while somebody follows.
-#[derive(Debug)]
-struct OpenThread {
-    no: u64,
-    thread: ThreadId,
-    epoch: Epoch,
-    owner: Arc<str>,
-    created_at: u64,
-    title: Mutex<Option<Arc<str>>>,
-    head: AtomicU64,
-    tail: Mutex<Weak<Tail>>,
 }
 
 impl std::fmt::Debug for LocalLog {
@@ -78,75 +50,58 @@ impl std::fmt::Debug for LocalLog {
 }
 
 impl LocalLog {
-    /// Opens a log over an engine. Must be called within a tokio runtime, on which the fan-out runs.
+    /// Opens a log over an engine, which cannot be opened again once it has failed. Must be called
+    /// within a tokio runtime, on which the fan-out runs.
     ///
     /// # Errors
     /// When the engine cannot be read.
-    pub fn open(engine: Arc<dyn Engine>) -> Result<Self, LogError> {
-        let poison = Arc::new(Poison::default());
-        let last_no = engine.last_no()?;
+    pub fn open(engine: Arc<dyn Engine>) -> Result<Self, StoreError> {
+        Self::over(Arc::new(Given(engine)), 0)
+    }
+
+    /// Opens the log in a store. After a failure it is opened again from there, and while fewer than
+    /// `reserve` bytes are free nothing is taken. A store that is full or read-only is waited for.
+    /// Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// When the store cannot be used.
+    pub fn over(store: Arc<dyn Store>, reserve: u64) -> Result<Self, StoreError> {
+        let (engine, trouble) = match store.open() {
+            Ok(engine) => (Some(engine), None),
+            Err(error) if error.cause.is_waited_for() => (None, Some(error)),
+            Err(error) => return Err(error),
+        };
+        let last_no = engine.as_ref().map_or(Ok(0), |engine| engine.last_no())?;
+        let core = Arc::new(Core::new(store, engine));
         let (jobs, queue) = mpsc::channel();
-        let committed = fanout::spawn();
-        let committer = Committer::new(engine.clone(), last_no, committed, poison.clone());
+        let mut committer = Committer::new(core.clone(), last_no, reserve);
+        if let Some(error) = trouble {
+            committer.fail(&format!("the log could not be opened: {}", error.message));
+        }
         let committer = std::thread::Builder::new()
             .name("rethread-commit".into())
-            .spawn({
-                let poison = poison.clone();
-                move || {
-                    let _poisons = PoisonsOnPanic(poison);
-                    committer.run(&queue);
-                }
-            })
-            .map_err(|error| LogError::Read(format!("no thread for group commit: {error}")))?;
-        Ok(Self {
-            inner: Arc::new(Inner {
-                engine,
-                open: RwLock::default(),
-                jobs: Mutex::new(Some(jobs)),
-                poison,
-                committer: Mutex::new(Some(committer)),
-            }),
-        })
+            .spawn(move || committer.run(&queue))?;
+        let (jobs, committer) = (Mutex::new(Some(jobs)), Mutex::new(Some(committer)));
+        Ok(Self { inner: Arc::new(Inner { core, jobs, committer }) })
     }
 
     /// Writes what is queued and stops. Later calls answer [`LogError::Closed`].
     pub fn close(&self) {
         self.inner.jobs.lock().take();
         if let Some(committer) = self.inner.committer.lock().take() {
-            // A panic there has poisoned the log already; there is nothing to add.
+            // It catches panics of its own; there is nothing to add.
             let _ = committer.join();
         }
     }
 
+    fn core(&self) -> &Core {
+        &self.inner.core
+    }
+
     fn queue(&self, job: Job) -> Result<(), LogError> {
         let jobs = self.inner.jobs.lock();
-        jobs.as_ref().ok_or(LogError::Closed)?.send(job).map_err(|_| self.gone())
-    }
-
-    fn gone(&self) -> LogError {
-        self.poisoned().map_or(LogError::Closed, LogError::Poisoned)
-    }
-
-    /// The thread from memory, or from the engine; `None` where there is none.
-    fn open_thread(&self, thread: &ThreadId) -> Result<Option<Arc<OpenThread>>, LogError> {
-        if let Some(open) = self.inner.open.read().get(thread) {
-            return Ok(Some(open.clone()));
-        }
-        let Some(row) = self.inner.engine.thread(thread)? else { return Ok(None) };
-        let mut all = self.inner.open.write();
-        // Whoever else came meanwhile has the one that counts.
-        if let Some(open) = all.get(thread) {
-            return Ok(Some(open.clone()));
-        }
-        let head = self.inner.engine.head(row.no)?;
-        let open = Arc::new(OpenThread::new(row, head));
-        make_room(&mut all);
-        all.insert(thread.clone(), open.clone());
-        Ok(Some(open))
-    }
-
-    fn existing(&self, thread: &ThreadId) -> Result<Arc<OpenThread>, LogError> {
-        self.open_thread(thread)?.ok_or_else(|| LogError::NoThread(thread.clone()))
+        let jobs = jobs.as_ref().ok_or(LogError::Closed)?;
+        jobs.send(job).map_err(|_| LogError::Closed)
     }
 
     /// Runs a read that may touch the disk where blocking is allowed.
@@ -154,7 +109,7 @@ impl LocalLog {
         &self,
         read: impl FnOnce(&dyn Engine) -> Result<T, EngineError> + Send + 'static,
     ) -> Result<T, LogError> {
-        let engine = self.inner.engine.clone();
+        let engine = self.core().engine()?;
         let done = tokio::task::spawn_blocking(move || read(&*engine)).await;
         Ok(done.map_err(|error| LogError::Read(error.to_string()))??)
     }
@@ -163,62 +118,15 @@ impl LocalLog {
         &self,
         queued: Result<oneshot::Receiver<Result<T, LogError>>, LogError>,
     ) -> BoxFuture<'static, Result<T, LogError>> {
-        let log = Arc::downgrade(&self.inner);
+        let core = Arc::downgrade(&self.inner.core);
         async move {
             match queued?.await {
                 Ok(answer) => answer,
-                Err(_) => {
-                    Err(log.upgrade().map_or(LogError::Closed, |inner| Self { inner }.gone()))
-                }
+                // Lost in a panic, or at the end.
+                Err(_) => Err(core.upgrade().map_or(LogError::Closed, |core| core.unavailable())),
             }
         }
         .boxed()
-    }
-}
-
-/// Forgets threads that nobody uses when there are too many.
-fn make_room(all: &mut HashMap<ThreadId, Arc<OpenThread>>) {
-    if all.len() >= HEADS_CACHED_MAX {
-        // A thread in use is held by a follower, a queued job or a caller too: a second one beside
-        // it would count its own head.
-        all.retain(|_, open| Arc::strong_count(open) > 1 || open.tail.lock().strong_count() > 0);
-    }
-}
-
-impl OpenThread {
-    fn new(row: ThreadRow, head: u64) -> Self {
-        Self {
-            no: row.no,
-            thread: row.thread,
-            epoch: row.epoch,
-            owner: row.owner.into(),
-            created_at: row.created_at,
-            title: Mutex::new(row.title.map(Into::into)),
-            head: AtomicU64::new(head),
-            tail: Mutex::default(),
-        }
-    }
-
-    fn info(&self) -> ThreadInfo {
-        ThreadInfo {
-            thread: self.thread.clone(),
-            epoch: self.epoch,
-            head: self.head.load(Ordering::Acquire),
-            owner: self.owner.clone(),
-            title: self.title.lock().clone(),
-            created_at: self.created_at,
-        }
-    }
-
-    fn row(&self) -> ThreadRow {
-        ThreadRow {
-            no: self.no,
-            thread: self.thread.clone(),
-            epoch: self.epoch,
-            owner: self.owner.to_string(),
-            title: self.title.lock().as_deref().map(str::to_owned),
-            created_at: self.created_at,
-        }
     }
 }
 
@@ -226,19 +134,19 @@ impl Log for LocalLog {
     fn create(&self, new: NewThread) -> BoxFuture<'_, Result<Created, LogError>> {
         async move {
             let thread = new.thread.clone();
-            if let Some(open) = self.open_thread(&thread)? {
+            if let Some(open) = self.core().open_thread(&thread)? {
                 return Ok(Created { thread: open.info(), is_new: false });
             }
             let (answer, created) = oneshot::channel();
             self.queue(Job::Create { new, answer })?;
             let is_new = self.answer(Ok(created)).await?;
-            Ok(Created { thread: self.existing(&thread)?.info(), is_new })
+            Ok(Created { thread: self.core().existing(&thread)?.info(), is_new })
         }
         .boxed()
     }
 
     fn thread(&self, thread: &ThreadId) -> Result<Option<ThreadInfo>, LogError> {
-        Ok(self.open_thread(thread)?.map(|open| open.info()))
+        Ok(self.core().open_thread(thread)?.map(|open| open.info()))
     }
 
     fn threads(
@@ -249,7 +157,7 @@ impl Log for LocalLog {
         let owner = owner.map(str::to_owned);
         async move {
             let rows = self.blocking(move |e| e.threads(owner.as_deref(), limit)).await?;
-            let threads = rows.iter().map(|row| Ok(self.existing(&row.thread)?.info()));
+            let threads = rows.iter().map(|row| Ok(self.core().existing(&row.thread)?.info()));
             threads.collect()
         }
         .boxed()
@@ -265,14 +173,15 @@ impl Log for LocalLog {
         async move {
             let rows =
                 self.blocking(move |e| e.older_threads(owner.as_deref(), before, limit)).await?;
-            let marked = rows.iter().map(|row| Ok((row.no, self.existing(&row.thread)?.info())));
+            let marked =
+                rows.iter().map(|row| Ok((row.no, self.core().existing(&row.thread)?.info())));
             marked.collect()
         }
         .boxed()
     }
 
     fn entitle(&self, thread: &ThreadId, title: &str) -> BoxFuture<'_, Result<(), LogError>> {
-        let queued = self.existing(thread).and_then(|open| {
+        let queued = self.core().existing(thread).and_then(|open| {
             *open.title.lock() = Some(title.into());
             let (answer, done) = oneshot::channel();
             self.queue(Job::Thread { row: open.row(), answer })?;
@@ -281,15 +190,17 @@ impl Log for LocalLog {
         self.answer(queued)
     }
 
-    fn append(
+    fn append_in(
         &self,
+        term: u64,
         thread: &ThreadId,
         events: Vec<NewRecord>,
     ) -> BoxFuture<'static, Result<Vec<Appended>, LogError>> {
-        let queued = self.existing(thread).and_then(|thread| {
+        let queued = self.core().existing(thread).and_then(|thread| {
             let since = Instant::now();
             let (answer, appended) = oneshot::channel();
-            self.queue(Job::Append { thread, events, since, span: Span::current(), answer })?;
+            let span = Span::current();
+            self.queue(Job::Append { term, thread, events, since, span, answer })?;
             Ok(appended)
         });
         self.answer(queued)
@@ -301,11 +212,11 @@ impl Log for LocalLog {
         after: u64,
         limit: PageLimit,
     ) -> BoxFuture<'_, Result<Vec<Record>, LogError>> {
-        let open = self.existing(thread);
+        let open = self.core().existing(thread);
         async move {
             let open = open?;
             // What is not yet acknowledged is not there, though the engine may have it.
-            let head = open.head.load(Ordering::Acquire);
+            let head = open.head();
             let mut page = self.blocking(move |engine| engine.read(open.no, after, limit)).await?;
             page.truncate(page.partition_point(|record| record.seq <= head));
             Ok(page)
@@ -314,11 +225,11 @@ impl Log for LocalLog {
     }
 
     fn find(&self, thread: &ThreadId, id: EventId) -> Result<Option<u64>, LogError> {
-        Ok(self.inner.engine.find(self.existing(thread)?.no, id)?)
+        Ok(self.core().engine()?.find(self.core().existing(thread)?.no, id)?)
     }
 
     fn follow(&self, thread: &ThreadId, wake: Arc<dyn Wake>) -> Result<Follow, LogError> {
-        let open = self.existing(thread)?;
+        let open = self.core().existing(thread)?;
         let tail = {
             let mut weak = open.tail.lock();
             weak.upgrade().unwrap_or_else(|| {
@@ -329,7 +240,7 @@ impl Log for LocalLog {
         };
         let follow = Follow::new(tail, wake);
         // After the follower is known: a commit is seen here, or it wakes.
-        follow.tail().raise_head(open.head.load(Ordering::Acquire));
+        follow.tail().raise_head(open.head());
         Ok(follow)
     }
 
@@ -341,7 +252,7 @@ impl Log for LocalLog {
     }
 
     fn recall(&self, run: &RunId) -> Result<Option<RunRecord>, LogError> {
-        Ok(self.inner.engine.run(run)?)
+        Ok(self.core().engine()?.run(run)?)
     }
 
     fn forget(&self, forget: Forget) -> BoxFuture<'static, Result<(), LogError>> {
@@ -374,15 +285,31 @@ impl Log for LocalLog {
     }
 
     fn past(&self, thread: &ThreadId) -> Result<Option<Past>, LogError> {
-        Ok(self.inner.engine.past(thread)?)
+        Ok(self.core().engine()?.past(thread)?)
     }
 
     fn count_runs(&self) -> BoxFuture<'_, Result<u64, LogError>> {
         self.blocking(Engine::count_runs).boxed()
     }
 
-    fn poisoned(&self) -> Option<String> {
-        self.inner.poison.0.lock().clone()
+    fn term(&self) -> u64 {
+        self.core().term()
+    }
+
+    fn condition(&self) -> watch::Receiver<Condition> {
+        self.core().condition()
+    }
+
+    fn probe(&self) -> Probe {
+        let (answer, stored) = oneshot::channel();
+        let (mark, seen) = oneshot::channel();
+        // Refused: both channels are closed, which says so.
+        let _ = self.queue(Job::Probe { answer, mark });
+        Probe { stored, seen }
+    }
+
+    fn free_bytes(&self) -> Option<u64> {
+        self.core().store.free_bytes()
     }
 }
 

@@ -68,6 +68,19 @@ impl Tail {
         self.head.fetch_max(head, Ordering::AcqRel);
     }
 
+    /// Raises the head to what is in the log without having come as a frame, and wakes the followers.
+    pub(super) fn advance(&self, head: u64) {
+        if self.head.fetch_max(head, Ordering::AcqRel) < head {
+            self.wake();
+        }
+    }
+
+    fn wake(&self) {
+        for follower in self.followers.lock().iter() {
+            follower.wake();
+        }
+    }
+
     /// Takes a new frame and wakes the followers. Frames come in order.
     pub(super) fn push(&self, frame: Frame) {
         let last = frame.last;
@@ -87,9 +100,7 @@ impl Tail {
             }
         }
         self.raise_head(last);
-        for follower in self.followers.lock().iter() {
-            follower.wake();
-        }
+        self.wake();
     }
 
     /// The place of what comes after `cursor`.

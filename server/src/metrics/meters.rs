@@ -65,6 +65,8 @@ pub struct Commits {
     pub duration: Histogram,
     /// Those that broke.
     pub failed: Counter,
+    /// Times that the log was opened again.
+    pub reopened: Counter,
 }
 
 impl Default for Commits {
@@ -73,6 +75,7 @@ impl Default for Commits {
             events: histogram!(COMMIT_EVENTS),
             duration: histogram!(COMMIT_DURATION_SECONDS),
             failed: counter!(COMMITS_FAILED),
+            reopened: counter!(LOG_REOPENED),
         }
     }
 }

@@ -173,6 +173,9 @@ table! {
     /// counted for themselves.
     REQUESTS_REFUSED = "rethread_requests_refused_total", Counter, Count, ["transport", "code"];
 
+    /// Publishes of deltas that were asked to come later while the log was slow.
+    PUBLISHES_SHED = "rethread_publishes_shed_total", Counter, Count, [];
+
     // Resolving.
 
     /// How often each step of the search for a run's thread went how; `refusal` where none knew it.
@@ -197,4 +200,10 @@ table! {
     COMMIT_DURATION_SECONDS = "rethread_commit_duration_seconds", Histogram(TIMES), Seconds, [];
     /// Group commits that could not be written.
     COMMITS_FAILED = "rethread_commits_failed_total", Counter, Count, [];
+    /// Bytes that are free in the data folder.
+    LOG_FREE_BYTES = "rethread_log_free_bytes", Gauge, Bytes, [];
+    /// What it takes to write and sync a probe, waiting for the log included.
+    PROBE_DURATION_SECONDS = "rethread_probe_duration_seconds", Histogram(TIMES), Seconds, [];
+    /// Times that the log was opened again after it had failed.
+    LOG_REOPENED = "rethread_log_reopened_total", Counter, Count, [];
 }

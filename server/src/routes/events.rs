@@ -79,6 +79,7 @@ pub(super) async fn publish(
             return Err(wrong_number(events.len()));
         }
         guard.publish(&grant, events.len())?;
+        bridge.admit(&events)?;
         let by = Publisher { grant: &grant, connection: None, request: asking.request() };
         Ok((bridge.publish(by, &events).await.await, is_single))
     });

@@ -9,7 +9,7 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use rethread_shared::{WireError, limits::ASKED_CHARS_MAX};
+use rethread_shared::{WireError, limits::ASKED_CHARS_MAX, mask_tokens};
 use tracing::Instrument;
 
 use super::{App, problem::Problem};
@@ -89,7 +89,7 @@ pub(super) async fn follow(
     let (mut parts, body) = request.into_parts();
     let asking = Asking::new(&parts, Some(&app.shared.guard));
     let path: String = parts.uri.path().chars().take(ASKED_CHARS_MAX).collect();
-    let asked = format!("{} {path}", parts.method);
+    let asked = mask_tokens(format!("{} {path}", parts.method));
     parts.extensions.insert(asking.clone());
     let id = &asking.request().id;
     let span = tracing::info_span!("request", %id, asked);

@@ -5,14 +5,17 @@ use std::sync::Arc;
 use axum::{
     Json,
     extract::{FromRequestParts, State},
-    http::{header, request::Parts},
+    http::{HeaderMap, header, request::Parts},
 };
 use rethread_shared::{ErrorCode, WireError, limits::DEV_TOKEN_TTL};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{App, openapi::golden, problem::Problem, request::Asking};
-use crate::auth::{Grant, Scope};
+use crate::{
+    auth::{Grant, Scope},
+    origins::is_loopback,
+};
 
 /// What the request's token grants. A handler that takes this cannot be reached without one.
 #[derive(Debug)]
@@ -58,9 +61,19 @@ pub(super) struct DevToken {
     get, path = super::DEV_TOKEN, security(()),
     responses((status = 200, description = "It is good for a day.", body = DevToken,
                example = json!(golden("dev_token")))),
-    extensions(("x-error-codes" = json!(["not_found"])))
+    extensions(("x-error-codes" = json!(["forbidden", "not_found"])))
 )]
-pub(super) async fn dev(State(app): State<Arc<App>>) -> Result<Json<DevToken>, Problem> {
+pub(super) async fn dev(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+) -> Result<Json<DevToken>, Problem> {
+    // A name of somebody else's that was made to mean this machine makes their page one of ours.
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    if !host.is_some_and(is_loopback) {
+        let message = "tokens of --dev are for pages that were opened on this machine";
+        let error = WireError::new(ErrorCode::Forbidden, message);
+        return Err(error.with_expected("http://127.0.0.1 or http://localhost").into());
+    }
     let scopes = Scope::ALL.iter().filter(|(_, scope)| *scope != Scope::Admin);
     let scope = scopes.map(|(word, _)| *word).collect::<Vec<_>>().join(" ");
     let token = app.shared.gate.keys().mint(DEV_USER, &scope, vec!["*".into()], DEV_TOKEN_TTL);

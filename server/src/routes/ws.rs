@@ -33,13 +33,24 @@ use crate::{metrics::meters::Transport, request, schema, socket};
         (status = 426, description = "`bad_frame`: the request asks for no WebSocket.",
          body = schema::ErrorBody),
     ),
-    extensions(("x-error-codes" = json!(["bad_frame", "slow_down"])))
+    extensions(("x-error-codes" = json!(["bad_frame", "forbidden", "slow_down"])))
 )]
 pub(super) async fn upgrade(
     State(app): State<Arc<App>>,
     asking: Asking,
     mut request: Request,
 ) -> Result<Response, Problem> {
+    let text = |name| request.headers().get(name).map(|value| value.to_str().unwrap_or_default());
+    if let Some(origin) = text(header::ORIGIN)
+        && !app.shared.origins.allow(origin, text(header::HOST))
+    {
+        return Err(WireError::new(
+            ErrorCode::Forbidden,
+            "pages of this origin may not come; the server's operator can let them, with http.origins",
+        )
+        .with_received(origin)
+        .into());
+    }
     let accept = accept(request.headers())?;
     let seat = app.shared.guard.enter(asking.client())?;
     let place =

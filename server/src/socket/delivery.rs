@@ -11,7 +11,7 @@ use std::{
 use parking_lot::Mutex;
 use rethread_shared::{
     ErrorCode, ThreadId, WireError,
-    frame::{ServerFrame, Start},
+    frame::{ServerFrame, Start, WireErrorFrame},
     limits::{SUBSCRIPTIONS_MAX, WRITE_BYTES_MAX},
 };
 use tokio::sync::Notify;
@@ -19,7 +19,8 @@ use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 
 use super::answers;
 use crate::{
-    bridge::desk::ConnectionId,
+    auth::{Access, Grant, Scope},
+    bridge::{Bridge, desk::ConnectionId},
     connections::Card,
     feed::{Feed, Opening},
     log::{Log, LogError, frame::Frame, tail::Wake},
@@ -78,15 +79,17 @@ impl Deliveries {
         }
     }
 
-    /// Subscribes, or begins an existing subscription anew.
+    /// Subscribes, or begins an existing subscription anew, if that is granted.
     pub(super) fn subscribe(
         &mut self,
-        log: &dyn Log,
+        bridge: &Bridge,
+        grant: &Grant,
         thread: &ThreadId,
         start: Start,
         meters: &Arc<Feeds>,
         card: &Card,
     ) -> Result<Opening, WireError> {
+        require_granted(bridge, grant, thread)?;
         self.unsubscribe(thread);
         let free = self.feeds.iter().position(Option::is_none);
         let place = free.unwrap_or(self.feeds.len());
@@ -98,7 +101,7 @@ impl Deliveries {
         }
         let slot = Arc::new(Slot { place, raised: AtomicBool::new(false), due: self.due.clone() });
         let wake = Arc::new(Flag(slot.clone()));
-        let (feed, opening) = Feed::open(log, thread, start, wake, meters)?;
+        let (feed, opening) = Feed::open(&**bridge.log(), thread, start, wake, meters)?;
         card.follow(feed.cursor());
         slot.raise();
         let subscription = Some(Subscription { feed, wake: slot });
@@ -110,10 +113,34 @@ impl Deliveries {
         Ok(opening)
     }
 
-    /// The threads that are followed.
-    pub(super) fn threads(&self) -> Vec<ThreadId> {
-        let followed = self.feeds.iter().flatten();
-        followed.map(|subscription| subscription.feed.thread().clone()).collect()
+    /// Ends the subscriptions that are not granted any more; gives what is to be said of each.
+    pub(super) fn keep_granted(&mut self, bridge: &Bridge, grant: &Grant) -> Vec<WireErrorFrame> {
+        let mut refused = Vec::new();
+        for place in &mut self.feeds {
+            let Some(subscription) = place else { continue };
+            let thread = subscription.feed.thread();
+            if let Err(error) = require_granted(bridge, grant, thread) {
+                refused.push(answers::not_subscribed(thread, error));
+                *place = None;
+            }
+        }
+        refused
+    }
+
+    /// Looks again at what is granted, after a revocation that may concern it. Gives what is to be said;
+    /// an error ends the connection. Nothing is due from what ended, when this returns.
+    pub(super) fn reconsider(
+        &mut self,
+        bridge: &Bridge,
+        access: &Access,
+    ) -> Result<Vec<WireErrorFrame>, WireError> {
+        // Given when this returns.
+        let _answer = access.answer();
+        if let Err(error) = access.grant().require_alive() {
+            self.feeds.clear();
+            return Err(error);
+        }
+        Ok(self.keep_granted(bridge, access.grant()))
     }
 
     pub(super) fn unsubscribe(&mut self, thread: &ThreadId) {
@@ -192,6 +219,12 @@ fn trace(connection: ConnectionId, thread: &ThreadId, frame: &Frame) {
         let (connection, first, last) = (connection.0, frame.first, frame.last);
         tracing::debug!(connection, %thread, first, last, ?requests, "delivered");
     }
+}
+
+/// Reading needs the scope, and a thread that is there and granted.
+fn require_granted(bridge: &Bridge, grant: &Grant, thread: &ThreadId) -> Result<(), WireError> {
+    grant.require(Scope::Subscribe)?;
+    bridge.thread(thread, grant).map(drop)
 }
 
 /// The subscription ends, and says so; the client may try again.

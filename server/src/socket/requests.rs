@@ -9,6 +9,7 @@ use rethread_shared::{
         Welcome, WireErrorFrame,
     },
     limits::{Announced, FRAME_BYTES_MAX, PUBLISH_EVENTS_MAX, PUBLISHES_IN_FLIGHT_MAX},
+    mask_tokens,
 };
 use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
@@ -86,6 +87,7 @@ impl Socket {
     }
 
     async fn hello(&mut self, hello: Hello) -> Result<(), WireErrorFrame> {
+        let client = hello.client.map(mask_tokens);
         let grant = self.shared.gate.check(&hello.token).await.map_err(error)?;
         let (id, bridge) = (self.place.id, &self.shared.bridge);
         match &mut self.access {
@@ -109,50 +111,33 @@ impl Socket {
                 self.shared.guard.connect(&grant).map_err(error)?;
                 self.access = Some(self.shared.gate.enter(grant.clone()).map_err(error)?);
                 bridge.connected(id, self.notes.0.clone(), &grant);
-                let client = hello.client.as_deref().unwrap_or("unnamed");
+                let client = client.as_deref().unwrap_or("unnamed");
                 let request = &self.request.id;
                 tracing::debug!(connection = id.0, %request, user = %grant.user(), client, "hello");
             }
         }
-        self.place.card().introduce(grant.user(), hello.client.as_deref());
+        self.place.card().introduce(grant.user(), client.as_deref());
         self.answer(&Frame::Welcome(Welcome {
             session: format!("{:x}", id.0),
             heartbeat_ms: self.shared.heartbeat.as_millis() as u64,
             limits: Announced::default(),
         }))
         .await?;
-        for refusal in self.drop_ungranted(&grant) {
+        for refusal in self.deliveries.keep_granted(&self.shared.bridge, &grant) {
             self.answer(&Frame::Error(refusal)).await?;
         }
         Ok(())
     }
 
-    /// Ends the subscriptions that are not granted any more; gives what is to be said of each.
-    pub(super) fn drop_ungranted(&mut self, grant: &Grant) -> Vec<WireErrorFrame> {
-        let mut refused = Vec::new();
-        for thread in self.deliveries.threads() {
-            let granted = grant
-                .require(Scope::Subscribe)
-                .and_then(|()| self.shared.bridge.thread(&thread, grant).map(drop));
-            if let Err(error) = granted {
-                self.deliveries.unsubscribe(&thread);
-                refused.push(not_subscribed(&thread, error));
-            }
-        }
-        refused
-    }
-
     async fn subscribe(&mut self, ask: Subscribe, grant: &Grant) -> Result<(), WireErrorFrame> {
         let Subscribe { thread, after } = ask;
         let refuse = |error| not_subscribed(&thread, error);
-        grant.require(Scope::Subscribe).map_err(refuse)?;
-        self.shared.bridge.thread(&thread, grant).map_err(refuse)?;
-        let log = self.shared.bridge.log().clone();
         if matches!(after, Start::After(_)) && !std::mem::replace(&mut self.came_back, true) {
             self.shared.connections.delivery().of(Transport::WebSocket).reconnects.increment(1);
         }
         let (meters, card) = (self.shared.connections.feeds(), self.place.card());
-        let opening = self.deliveries.subscribe(&*log, &thread, after, meters, card);
+        let bridge = &self.shared.bridge;
+        let opening = self.deliveries.subscribe(bridge, grant, &thread, after, meters, card);
         let opening = opening.map_err(refuse)?;
         if let Some(reset) = opening.reset {
             self.answer(&Frame::Reset(reset)).await?;
@@ -175,6 +160,7 @@ impl Socket {
         let request = &self.request.within(req);
         let by = Publisher { grant, connection: Some(self.place.id), request };
         let events: Vec<&str> = events.iter().map(|event| event.get()).collect();
+        self.shared.bridge.admit(&events).map_err(|error| refused(req, error))?;
         let outcomes = self.shared.bridge.publish(by, &events).await;
         self.answers.push(async move {
             text(&Frame::Published(Published { req, results: outcomes.await }))

@@ -50,8 +50,18 @@ fn json(text: &str) -> Option<Vec<Value>> {
 /// Members that hold whatever somebody wrote.
 const FREE: [&str; 5] = ["data", "input", "output", "result", "figures"];
 /// Members that an object may have or not.
-const OPTIONAL: [&str; 8] =
-    ["duplicate", "last_error", "reason", "retry_after_ms", "thread", "title", "token", "user"];
+const OPTIONAL: [&str; 10] = [
+    "complete",
+    "connections",
+    "duplicate",
+    "last_error",
+    "reason",
+    "retry_after_ms",
+    "thread",
+    "title",
+    "token",
+    "user",
+];
 
 fn like(shown: &Value, printed: &Value, at: &str) -> Result<(), String> {
     match (shown, printed) {

@@ -75,6 +75,13 @@ const BANS: &[Ban] = &[
         advice: "give the answer as a value of your own and turn it into HTTP in routes",
     },
     Ban {
+        below: "server/src/routes",
+        except: &[],
+        words: &["routing"],
+        rule: "every endpoint describes itself",
+        advice: "give the handler `#[utoipa::path]` and add it with `routes!` to an OpenApiRouter",
+    },
+    Ban {
         below: "server/src/log",
         except: &[],
         words: &[

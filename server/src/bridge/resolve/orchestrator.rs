@@ -98,7 +98,10 @@ impl OrchestratorStep {
                 Seen::Found { thread, saw }
             }
             Ok(None) => Seen::passed("it knows no such run"),
-            Err(unavailable) => Seen::Unavailable { error: unavailable.into() },
+            Err(unavailable) => {
+                let error = WireError::from(unavailable).with_received(run.as_str());
+                Seen::Unavailable { error }
+            }
         }
     }
 }

@@ -5,7 +5,10 @@ use std::{ops::Bound, path::Path};
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 use rethread_shared::{EventId, RunId, ThreadId};
 
-use super::{Engine, EngineError, Group, RunChange, ThreadRow, keys};
+use super::{
+    Engine, EngineError, Group, RunChange, ThreadRow, keys,
+    store::{Cause, StoreError},
+};
 use crate::log::{IdleRun, PageLimit, Past, Record, RunRecord};
 
 /// fjall, an embedded log-structured store: one folder, one process.
@@ -18,6 +21,7 @@ pub struct FjallEngine {
     owners: Keyspace,
     runs: Keyspace,
     live: Keyspace,
+    firsts: Keyspace,
     idle: Keyspace,
     thread_runs: Keyspace,
     past: Keyspace,
@@ -46,9 +50,23 @@ impl FjallEngine {
     /// # Errors
     /// When the folder cannot be used, or another process uses it.
     pub fn open(folder: &Path) -> Result<Self, EngineError> {
+        let engine = Self::open_inner(folder)?;
+        engine.list_runs()?;
+        Ok(engine)
+    }
+
+    /// The same, with what kind of trouble it is.
+    pub(super) fn open_store(folder: &Path) -> Result<Self, StoreError> {
+        let engine = Self::open_inner(folder)
+            .map_err(|error| StoreError::new(cause(&error), EngineError::from(error).0))?;
+        engine.list_runs()?;
+        Ok(engine)
+    }
+
+    fn open_inner(folder: &Path) -> Result<Self, fjall::Error> {
         let db = Database::builder(folder).open()?;
         let open = |name| db.keyspace(name, KeyspaceCreateOptions::default);
-        let engine = Self {
+        Ok(Self {
             events: open("events")?,
             ids: open("ids")?,
             threads: open("threads")?,
@@ -56,13 +74,12 @@ impl FjallEngine {
             owners: open("owners")?,
             runs: open("runs")?,
             live: open("live")?,
+            firsts: open("firsts")?,
             idle: open("idle")?,
             thread_runs: open("thread_runs")?,
             past: open("past")?,
             db,
-        };
-        engine.list_runs()?;
-        Ok(engine)
+        })
     }
 
     /// Lists the runs of a folder from before there were lists: by thread, and those that are idle.
@@ -132,6 +149,9 @@ impl Engine for FjallEngine {
         }
         for change in &group.runs {
             self.change_runs(&mut batch, change);
+        }
+        if let Some(probe) = group.probe {
+            batch.insert(&self.firsts, keys::PROBE, probe.to_be_bytes());
         }
         Ok(batch.commit()?)
     }
@@ -253,6 +273,18 @@ impl Engine for FjallEngine {
 
     fn count_runs(&self) -> Result<u64, EngineError> {
         Ok(self.runs.len()? as u64)
+    }
+}
+
+/// What kind of trouble an error at opening is.
+fn cause(error: &fjall::Error) -> Cause {
+    match error {
+        fjall::Error::Io(error) | fjall::Error::Storage(fjall::LsmError::Io(error)) => {
+            Cause::of(error)
+        }
+        fjall::Error::Locked => Cause::InUse,
+        fjall::Error::Poisoned | fjall::Error::KeyspaceDeleted => Cause::Other,
+        _ => Cause::Broken,
     }
 }
 

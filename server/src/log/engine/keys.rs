@@ -99,6 +99,9 @@ pub fn past_parts(value: &[u8]) -> Option<Past> {
     Some(Past { until_ms: number(until_ms)?, until_seq: number(until_seq)? })
 }
 
+/// `firsts`: the row that probes write. No thread has the number 0.
+pub const PROBE: [u8; 8] = 0_u64.to_be_bytes();
+
 /// A number of eight big-endian bytes.
 #[must_use]
 pub fn number(bytes: &[u8]) -> Option<u64> {

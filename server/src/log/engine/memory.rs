@@ -2,21 +2,35 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
 };
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use rethread_shared::{EventId, RunId, ThreadId};
 
 use super::{Engine, EngineError, Group, RunChange, ThreadRow};
 use crate::log::{IdleRun, PageLimit, Past, Record, RunRecord};
 
-/// Keeps everything in memory. Nothing survives the process.
-#[derive(Debug, Default)]
+/// Keeps everything in memory. Nothing survives the process. Clones are the same memory.
+#[derive(Clone, Debug, Default)]
 pub struct MemoryEngine {
-    rows: Mutex<Rows>,
-    fail_writes: AtomicBool,
-    fail_reads: AtomicBool,
+    rows: Arc<Mutex<Rows>>,
+    faults: Arc<Faults>,
+}
+
+#[derive(Debug, Default)]
+struct Faults {
+    writes: AtomicBool,
+    answers: AtomicBool,
+    reads: AtomicBool,
+    panics: AtomicBool,
+    /// Held while writes are.
+    hold: Mutex<()>,
+    /// Free bytes and one, 0 where that is not told.
+    free: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -29,19 +43,58 @@ struct Rows {
     past: BTreeMap<ThreadId, Past>,
 }
 
+/// Writes wait as long as it is kept.
+#[derive(Debug)]
+pub struct Held<'a> {
+    _hold: MutexGuard<'a, ()>,
+}
+
 impl MemoryEngine {
     /// From now on every write fails, as on a full or dying disk.
     pub fn fail_writes(&self, fail: bool) {
-        self.fail_writes.store(fail, Ordering::SeqCst);
+        self.faults.writes.store(fail, Ordering::SeqCst);
+    }
+
+    /// From now on every write is done and reported as failed, as when only the sync fails.
+    pub fn fail_answers(&self, fail: bool) {
+        self.faults.answers.store(fail, Ordering::SeqCst);
+    }
+
+    /// The next write panics.
+    pub fn panic_once(&self) {
+        self.faults.panics.store(true, Ordering::SeqCst);
+    }
+
+    /// From now on so many bytes are free.
+    pub fn set_free(&self, bytes: u64) {
+        self.faults.free.store(bytes + 1, Ordering::SeqCst);
+    }
+
+    pub(super) fn free(&self) -> Option<u64> {
+        self.faults.free.load(Ordering::SeqCst).checked_sub(1)
+    }
+
+    /// The fault that keeps it from being opened.
+    pub(super) fn fault(&self) -> Option<&'static str> {
+        let has = |fault: &AtomicBool| fault.load(Ordering::SeqCst);
+        if has(&self.faults.writes) || has(&self.faults.answers) {
+            return Some("injected: writes fail");
+        }
+        has(&self.faults.reads).then_some("injected: reads fail")
+    }
+
+    /// Writes wait while what this gives is kept, as on a disk that does not answer.
+    pub fn hold_writes(&self) -> Held<'_> {
+        Held { _hold: self.faults.hold.lock() }
     }
 
     /// From now on every read fails.
     pub fn fail_reads(&self, fail: bool) {
-        self.fail_reads.store(fail, Ordering::SeqCst);
+        self.faults.reads.store(fail, Ordering::SeqCst);
     }
 
     fn rows(&self) -> Result<parking_lot::MutexGuard<'_, Rows>, EngineError> {
-        if self.fail_reads.load(Ordering::SeqCst) {
+        if self.faults.reads.load(Ordering::SeqCst) {
             return Err(EngineError("injected: reads fail".into()));
         }
         Ok(self.rows.lock())
@@ -50,9 +103,11 @@ impl MemoryEngine {
 
 impl Engine for MemoryEngine {
     fn write(&self, group: &Group) -> Result<(), EngineError> {
-        if self.fail_writes.load(Ordering::SeqCst) {
+        drop(self.faults.hold.lock());
+        if self.faults.writes.load(Ordering::SeqCst) {
             return Err(EngineError("injected: writes fail".into()));
         }
+        assert!(!self.faults.panics.swap(false, Ordering::SeqCst), "injected: a panic");
         let mut rows = self.rows.lock();
         for event in &group.events {
             let before = rows.events.insert((event.no, event.seq), event.body.clone());
@@ -64,6 +119,9 @@ impl Engine for MemoryEngine {
         }
         for change in &group.runs {
             rows.change_runs(change);
+        }
+        if self.faults.answers.load(Ordering::SeqCst) {
+            return Err(EngineError("injected: the write is not confirmed".into()));
         }
         Ok(())
     }

@@ -31,6 +31,12 @@ pub enum Table {
     Runs,
     /// Run id, while the run is live.
     Live,
+    /// Since when, run id, of a run that is not live.
+    Idle,
+    /// Thread id, when the run was made, run id.
+    ThreadRuns,
+    /// Thread id → what is known of its runs that were forgotten.
+    Past,
 }
 
 /// What a scan is told after each entry.
@@ -61,7 +67,7 @@ pub trait Tables {
 
 impl Table {
     /// All tables.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 10] = [
         Self::Events,
         Self::Ids,
         Self::Threads,
@@ -69,6 +75,9 @@ impl Table {
         Self::Owners,
         Self::Runs,
         Self::Live,
+        Self::Idle,
+        Self::ThreadRuns,
+        Self::Past,
     ];
 
     /// Its name on disk.
@@ -82,6 +91,9 @@ impl Table {
             Self::Owners => "owners",
             Self::Runs => "runs",
             Self::Live => "live",
+            Self::Idle => "idle",
+            Self::ThreadRuns => "thread_runs",
+            Self::Past => "past",
         }
     }
 }

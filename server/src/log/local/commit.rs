@@ -2,18 +2,23 @@
 
 use std::{
     collections::HashMap,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, atomic::Ordering, mpsc},
     time::Instant,
 };
 
 use rethread_shared::{
     EventId, ThreadId,
-    limits::{COMMIT_SLOW, GROUP_BYTES_MAX, GROUP_EVENTS_MAX},
+    limits::{COMMIT_SLOW, GROUP_BYTES_MAX, GROUP_EVENTS_MAX, LOG_REOPEN_MIN},
 };
 use tokio::sync::oneshot;
 use tracing::Span;
 
-use super::{OpenThread, Poison, fanout::Committed};
+use super::{
+    core::{Core, OpenThread},
+    fanout::{Committed, Fanout, Parcel},
+    heal::{Attempts, Trouble},
+};
 use crate::{
     log::{
         Appended, LogError, NewRecord, NewThread, Record, RequestId,
@@ -33,6 +38,7 @@ pub(super) enum Job {
         answer: oneshot::Sender<Result<(), LogError>>,
     },
     Append {
+        term: u64,
         thread: Arc<OpenThread>,
         events: Vec<NewRecord>,
         /// When it was given to the log.
@@ -44,6 +50,10 @@ pub(super) enum Job {
     Runs {
         change: RunChange,
         answer: oneshot::Sender<Result<(), LogError>>,
+    },
+    Probe {
+        answer: oneshot::Sender<Result<(), LogError>>,
+        mark: oneshot::Sender<()>,
     },
 }
 
@@ -64,11 +74,17 @@ impl Job {
 
 /// The commit thread. Alone in numbering events and in writing to the engine.
 pub(super) struct Committer {
-    engine: Arc<dyn Engine>,
-    last_no: u64,
-    fanout: tokio::sync::mpsc::Sender<Vec<Committed>>,
-    poison: Arc<Poison>,
-    meters: Commits,
+    pub(super) core: Arc<Core>,
+    pub(super) last_no: u64,
+    pub(super) reserve: u64,
+    fanout: Fanout,
+    pub(super) meters: Commits,
+    /// Why nothing is taken, while nothing is.
+    pub(super) trouble: Option<Trouble>,
+    pub(super) attempts: Attempts,
+    pub(super) room_checked: Option<Instant>,
+    /// The number of the last probe.
+    pub(super) probe: u64,
 }
 
 /// An answer that waits for the group to be durable.
@@ -83,6 +99,7 @@ struct Staged {
     parts: HashMap<u64, Part>,
     ids: HashMap<(u64, EventId), u64>,
     created: HashMap<ThreadId, ()>,
+    marks: Vec<oneshot::Sender<()>>,
 }
 
 /// One thread's part of a group.
@@ -111,27 +128,46 @@ impl Staged {
 }
 
 impl Committer {
-    pub(super) fn new(
-        engine: Arc<dyn Engine>,
-        last_no: u64,
-        fanout: tokio::sync::mpsc::Sender<Vec<Committed>>,
-        poison: Arc<Poison>,
-    ) -> Self {
-        Self { engine, last_no, fanout, poison, meters: Commits::default() }
+    /// Must be called within a tokio runtime.
+    pub(super) fn new(core: Arc<Core>, last_no: u64, reserve: u64) -> Self {
+        Self {
+            core,
+            last_no,
+            reserve,
+            fanout: Fanout::new(),
+            meters: Commits::default(),
+            trouble: None,
+            attempts: Attempts::default(),
+            room_checked: None,
+            probe: 0,
+        }
     }
 
-    /// Works until all senders are gone and the queue is empty.
+    /// Works until all senders are gone and the queue is empty. After a panic nobody knows what was
+    /// stored, as after a failed write.
     pub(super) fn run(mut self, queue: &mpsc::Receiver<Job>) {
+        while catch_unwind(AssertUnwindSafe(|| self.work(queue))).is_err() {
+            self.fail("the commit thread panicked; its message is on standard error");
+        }
+    }
+
+    fn work(&mut self, queue: &mpsc::Receiver<Job>) {
         let mut put_back = None;
         loop {
-            let Some(first) = put_back.take().or_else(|| queue.recv().ok()) else { return };
+            if self.trouble.as_ref().and_then(|t| t.again).is_some_and(|at| at <= Instant::now()) {
+                self.try_again();
+            }
+            let Some(first) = put_back.take().map_or_else(|| self.next(queue), Some) else {
+                return;
+            };
+            let Some(first) = first else { continue };
             let (mut events, mut bytes) = first.weight();
             let mut jobs = vec![first];
             while events < GROUP_EVENTS_MAX && bytes < GROUP_BYTES_MAX {
                 let Ok(job) = queue.try_recv() else { break };
                 let (more_events, more_bytes) = job.weight();
                 if events + more_events > GROUP_EVENTS_MAX || bytes + more_bytes > GROUP_BYTES_MAX {
-                    put_back = Some(job);
+                    put_back = Some(Some(job));
                     break;
                 }
                 events += more_events;
@@ -142,23 +178,35 @@ impl Committer {
         }
     }
 
+    /// The next job; nothing when it is time to look at the trouble again; the end when there is none.
+    fn next(&self, queue: &mpsc::Receiver<Job>) -> Option<Option<Job>> {
+        let Some(again) = self.trouble.as_ref().and_then(|trouble| trouble.again) else {
+            return queue.recv().ok().map(Some);
+        };
+        match queue.recv_timeout(again.saturating_duration_since(Instant::now())) {
+            Ok(job) => Some(Some(job)),
+            Err(mpsc::RecvTimeoutError::Timeout) => Some(None),
+            Err(mpsc::RecvTimeoutError::Disconnected) => None,
+        }
+    }
+
     fn commit(&mut self, jobs: Vec<Job>) {
-        let mut staged = Staged::default();
-        if let Some(reason) = self.poison.0.lock().clone() {
+        self.look_for_room();
+        if self.trouble.is_some() {
+            let refusal = self.core.unavailable();
             for job in jobs {
-                refuse(job, &LogError::Poisoned(reason.clone()));
+                refuse(job, &refusal);
             }
             return;
         }
         let _traced = trace(&jobs).entered();
-        for job in jobs {
-            self.stage(job, &mut staged);
-        }
-        let written = if staged.group.is_empty() { Ok(()) } else { self.write(&staged.group) };
+        let mut staged = Staged::default();
+        let written = self.stage_all(jobs, &mut staged).and_then(|()| {
+            if staged.group.is_empty() { Ok(()) } else { self.write(&staged.group) }
+        });
         if let Err(error) = written {
-            tracing::error!(%error, "the log could not be written; it takes nothing more");
-            *self.poison.0.lock() = Some(error.to_string());
-            let refusal = LogError::Poisoned(error.to_string());
+            self.fail(&error.0);
+            let refusal = self.core.unavailable();
             for answer in staged.answers {
                 answer(Err(refusal.clone()));
             }
@@ -181,14 +229,37 @@ impl Committer {
             answer(Ok(()));
         }
         if !committed.is_empty() {
-            // Gone only when the runtime is: then nobody follows.
-            let _ = self.fanout.blocking_send(committed);
+            self.fanout.send(Parcel::Group(committed));
         }
+        for mark in staged.marks {
+            self.fanout.send(Parcel::Mark(mark));
+        }
+    }
+
+    /// Stages jobs until one cannot be; that one and those behind it, which may count on it, are
+    /// refused.
+    fn stage_all(&mut self, jobs: Vec<Job>, staged: &mut Staged) -> Result<(), EngineError> {
+        let engine = self.engine()?;
+        let mut failed = None;
+        for job in jobs {
+            match &failed {
+                None => failed = self.stage(&*engine, job, staged).err(),
+                Some(EngineError(reason)) => {
+                    let (reason, retry_after) = (reason.clone(), LOG_REOPEN_MIN);
+                    refuse(job, &LogError::Unavailable { reason, retry_after });
+                }
+            }
+        }
+        failed.map_or(Ok(()), Err)
+    }
+
+    fn engine(&self) -> Result<Arc<dyn Engine>, EngineError> {
+        self.core.engine().map_err(|error| EngineError(error.to_string()))
     }
 
     fn write(&self, group: &Group) -> Result<(), EngineError> {
         let start = Instant::now();
-        let written = self.engine.write(group);
+        let written = self.engine()?.write(group);
         let took = start.elapsed();
         self.meters.duration.record(took);
         if took >= COMMIT_SLOW {
@@ -202,14 +273,20 @@ impl Committer {
         written
     }
 
-    fn stage(&mut self, job: Job, staged: &mut Staged) {
-        if let Some(reason) = self.poison.0.lock().clone() {
-            return refuse(job, &LogError::Poisoned(reason));
-        }
+    /// # Errors
+    /// When an id or a thread could not be looked up; the job is refused.
+    fn stage(
+        &mut self,
+        engine: &dyn Engine,
+        job: Job,
+        staged: &mut Staged,
+    ) -> Result<(), EngineError> {
         match job {
             Job::Create { new, answer } => {
-                let known = staged.created.contains_key(&new.thread);
-                let known = if known { Ok(true) } else { self.is_known(&new.thread) };
+                let known = match staged.created.contains_key(&new.thread) {
+                    true => Ok(true),
+                    false => engine.thread(&new.thread).map(|row| row.is_some()),
+                };
                 match known {
                     Ok(true) => staged.answers.push(Box::new(move |done| {
                         let _ = answer.send(done.map(|()| false));
@@ -230,7 +307,8 @@ impl Committer {
                         }));
                     }
                     Err(error) => {
-                        let _ = answer.send(Err(error.into()));
+                        let _ = answer.send(Err(unavailable(&error)));
+                        return Err(error);
                     }
                 }
             }
@@ -246,75 +324,86 @@ impl Committer {
                     let _ = answer.send(done);
                 }));
             }
+            Job::Probe { answer, mark } => {
+                self.probe += 1;
+                staged.group.probe = Some(self.probe);
+                staged.marks.push(mark);
+                staged.answers.push(Box::new(move |done| {
+                    let _ = answer.send(done);
+                }));
+            }
+            Job::Append { term, events, answer, .. }
+                if term != self.core.term() && !events.is_empty() =>
+            {
+                let reason =
+                    "what came before these events was lost in a failure of the log".into();
+                let refusal = LogError::Unavailable { reason, retry_after: LOG_REOPEN_MIN };
+                let _ = answer.send(Err(refusal));
+            }
             Job::Append { thread, events, since, answer, .. } => {
-                match self.number(&thread, &events, since, staged) {
+                match number(engine, &thread, &events, since, staged) {
                     Ok(appended) => staged.answers.push(Box::new(move |done| {
                         let _ = answer.send(done.map(|()| appended));
                     })),
                     Err(error) => {
-                        // What was queued behind these events counts on them.
-                        let reason = format!("an id could not be looked up: {error}");
-                        *self.poison.0.lock() = Some(reason.clone());
-                        let _ = answer.send(Err(LogError::Poisoned(reason)));
+                        let _ = answer.send(Err(unavailable(&error)));
+                        return Err(error);
                     }
                 }
             }
         }
+        Ok(())
     }
+}
 
-    fn is_known(&self, thread: &ThreadId) -> Result<bool, EngineError> {
-        Ok(self.engine.thread(thread)?.is_some())
-    }
+fn unavailable(EngineError(reason): &EngineError) -> LogError {
+    let reason = format!("an id could not be looked up: {reason}");
+    LogError::Unavailable { reason, retry_after: LOG_REOPEN_MIN }
+}
 
-    /// Gives each event its place, the next one or that of the first of its id. Stages nothing when
-    /// an id could not be looked up, for then a repetition could be stored twice.
-    fn number(
-        &self,
-        thread: &Arc<OpenThread>,
-        events: &[NewRecord],
-        since: Instant,
-        staged: &mut Staged,
-    ) -> Result<Vec<Appended>, EngineError> {
-        let no = thread.no;
-        let mut known = Vec::with_capacity(events.len());
-        for event in events {
-            known.push(match staged.ids.get(&(no, event.id)) {
-                Some(seq) => Some(*seq),
-                None => self.engine.find(no, event.id)?,
-            });
-        }
-        let mut appended = Vec::with_capacity(events.len());
-        let mut request = events.first().and_then(|event| event.request.clone());
-        for (event, known) in events.iter().zip(known) {
-            // The batch may repeat an id of its own.
-            let known = known.or_else(|| staged.ids.get(&(no, event.id)).copied());
-            if let Some(seq) = known {
-                appended.push(Appended { seq, duplicate: true });
-                continue;
-            }
-            // The first job of a thread is its oldest.
-            let part = staged.parts.entry(no).or_insert_with(|| Part {
-                thread: thread.clone(),
-                head: thread.head.load(Ordering::Acquire),
-                places: Vec::new(),
-                since,
-                requests: Vec::new(),
-            });
-            part.requests.extend(request.take());
-            part.head += 1;
-            let seq = part.head;
-            part.places.push(staged.group.events.len());
-            staged.group.events.push(GroupEvent {
-                no,
-                seq,
-                id: event.id,
-                body: event.body.clone(),
-            });
-            staged.ids.insert((no, event.id), seq);
-            appended.push(Appended { seq, duplicate: false });
-        }
-        Ok(appended)
+/// Gives each event its place, the next one or that of the first of its id. Stages nothing when
+/// an id could not be looked up, for then a repetition could be stored twice.
+fn number(
+    engine: &dyn Engine,
+    thread: &Arc<OpenThread>,
+    events: &[NewRecord],
+    since: Instant,
+    staged: &mut Staged,
+) -> Result<Vec<Appended>, EngineError> {
+    let no = thread.no;
+    let mut known = Vec::with_capacity(events.len());
+    for event in events {
+        known.push(match staged.ids.get(&(no, event.id)) {
+            Some(seq) => Some(*seq),
+            None => engine.find(no, event.id)?,
+        });
     }
+    let mut appended = Vec::with_capacity(events.len());
+    let mut request = events.first().and_then(|event| event.request.clone());
+    for (event, known) in events.iter().zip(known) {
+        // The batch may repeat an id of its own.
+        let known = known.or_else(|| staged.ids.get(&(no, event.id)).copied());
+        if let Some(seq) = known {
+            appended.push(Appended { seq, duplicate: true });
+            continue;
+        }
+        // The first job of a thread is its oldest.
+        let part = staged.parts.entry(no).or_insert_with(|| Part {
+            thread: thread.clone(),
+            head: thread.head(),
+            places: Vec::new(),
+            since,
+            requests: Vec::new(),
+        });
+        part.requests.extend(request.take());
+        part.head += 1;
+        let seq = part.head;
+        part.places.push(staged.group.events.len());
+        staged.group.events.push(GroupEvent { no, seq, id: event.id, body: event.body.clone() });
+        staged.ids.insert((no, event.id), seq);
+        appended.push(Appended { seq, duplicate: false });
+    }
+    Ok(appended)
 }
 
 /// The commit as a part of the traces of everything that it makes durable.
@@ -334,7 +423,7 @@ fn trace(jobs: &[Job]) -> Span {
 fn refuse(job: Job, error: &LogError) {
     match job {
         Job::Create { answer, .. } => drop(answer.send(Err(error.clone()))),
-        Job::Thread { answer, .. } | Job::Runs { answer, .. } => {
+        Job::Thread { answer, .. } | Job::Runs { answer, .. } | Job::Probe { answer, .. } => {
             drop(answer.send(Err(error.clone())));
         }
         Job::Append { answer, .. } => drop(answer.send(Err(error.clone()))),

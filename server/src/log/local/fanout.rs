@@ -4,9 +4,12 @@
 use std::{sync::Arc, time::Instant};
 
 use rethread_shared::limits::{GROUPS_WAITING_MAX, PAGE_BYTES_MAX, PAGE_EVENTS_MAX};
-use tokio::sync::mpsc;
+use tokio::{
+    runtime::Handle,
+    sync::{mpsc, oneshot},
+};
 
-use super::OpenThread;
+use super::core::OpenThread;
 use crate::log::{
     Record, RequestId,
     frame::{Frame, Fresh},
@@ -22,10 +25,51 @@ pub(super) struct Committed {
     pub(super) requests: Vec<RequestId>,
 }
 
-pub(super) fn spawn() -> mpsc::Sender<Vec<Committed>> {
-    let (sender, mut groups) = mpsc::channel::<Vec<Committed>>(GROUPS_WAITING_MAX);
-    tokio::spawn(async move {
-        while let Some(group) = groups.recv().await {
+/// What goes through the fan-out.
+pub(super) enum Parcel {
+    /// A group's events.
+    Group(Vec<Committed>),
+    /// A probe's mark: it shows that what was sent before has come through.
+    Mark(oneshot::Sender<()>),
+}
+
+/// The way to the followers.
+pub(super) struct Fanout {
+    runtime: Handle,
+    parcels: mpsc::Sender<Parcel>,
+}
+
+impl Fanout {
+    /// Begins one on the current runtime.
+    pub(super) fn new() -> Self {
+        let runtime = Handle::current();
+        let parcels = spawn(&runtime);
+        Self { runtime, parcels }
+    }
+
+    /// Sends a parcel on its way; waits while too many are. A fan-out that has died is begun anew: its
+    /// followers find what it did not bring in the log.
+    pub(super) fn send(&mut self, parcel: Parcel) {
+        if let Err(mpsc::error::SendError(parcel)) = self.parcels.blocking_send(parcel) {
+            tracing::error!("the fan-out has died; it is begun anew");
+            self.parcels = spawn(&self.runtime);
+            // Gone again only when the runtime is: then nobody follows.
+            let _ = self.parcels.blocking_send(parcel);
+        }
+    }
+}
+
+fn spawn(runtime: &Handle) -> mpsc::Sender<Parcel> {
+    let (sender, mut parcels) = mpsc::channel::<Parcel>(GROUPS_WAITING_MAX);
+    runtime.spawn(async move {
+        while let Some(parcel) = parcels.recv().await {
+            let group = match parcel {
+                Parcel::Group(group) => group,
+                Parcel::Mark(mark) => {
+                    let _ = mark.send(());
+                    continue;
+                }
+            };
             for Committed { thread, records, since, requests } in group {
                 let Some(tail) = thread.tail.lock().upgrade() else { continue };
                 for records in pieces(&records) {

@@ -1,4 +1,4 @@
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
 use crate::log::{
@@ -96,37 +96,6 @@ async fn calls_keep_their_order_and_a_remembered_run_is_there() {
     assert!(log.live_runs(None, 9).await.unwrap().is_empty());
 }
 
-#[tokio::test]
-async fn a_failed_write_poisons_and_acknowledges_nothing() {
-    let engine = Arc::new(MemoryEngine::default());
-    let log = LocalLog::open(engine.clone()).unwrap();
-    let thread: ThreadId = "thread_a".parse().unwrap();
-    log.create(new_thread(&thread, "ann")).await.unwrap();
-    log.append(&thread, events(0..2)).await.unwrap();
-    engine.fail_writes(true);
-    assert!(matches!(log.append(&thread, events(2..3)).await, Err(LogError::Poisoned(_))));
-    engine.fail_writes(false);
-    assert!(matches!(log.append(&thread, events(3..4)).await, Err(LogError::Poisoned(_))));
-    assert!(log.poisoned().unwrap().contains("injected"));
-    assert_eq!(seqs(&log, &thread).await, [1, 2], "what was acknowledged can still be read");
-}
-
-#[tokio::test]
-async fn an_id_that_cannot_be_looked_up_is_not_stored() {
-    let engine = Arc::new(MemoryEngine::default());
-    let log = LocalLog::open(engine.clone()).unwrap();
-    let thread: ThreadId = "thread_a".parse().unwrap();
-    log.create(new_thread(&thread, "ann")).await.unwrap();
-    log.append(&thread, events(0..1)).await.unwrap();
-    engine.fail_reads(true);
-    let first = log.append(&thread, events(0..2));
-    let behind = log.append(&thread, events(2..3));
-    assert!(matches!(first.await, Err(LogError::Poisoned(_))));
-    assert!(matches!(behind.await, Err(LogError::Poisoned(_))), "it may count on the first");
-    engine.fail_reads(false);
-    assert_eq!(seqs(&log, &thread).await, [1]);
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_follower_is_woken_and_finds_the_frame() {
     let log = LocalLog::open(Arc::new(MemoryEngine::default())).unwrap();
@@ -147,3 +116,5 @@ async fn a_follower_is_woken_and_finds_the_frame() {
     log.append(&thread, events(5..6)).await.unwrap();
     assert_eq!(Arc::strong_count(&count), 1, "a follower that is gone is not held");
 }
+
+mod healing;

@@ -195,7 +195,8 @@ async fn list(State(app): State<Arc<App>>) -> Json<List> {
         ("token" = Option<String>, Query, description = "Of the token of this name (`jti`)."),
         ("thread" = Option<schema::ThreadId>, Query, description = "Of this thread."),
     ),
-    responses((status = 200, description = "It is undone; this is what it was.", body = Shown)),
+    responses((status = 200, description = "It is undone; this is what it was.", body = Shown,
+               example = json!(golden("revocation")))),
     extensions(("x-error-codes" = json!(["bad_frame", "bad_id", "not_found", "log_unavailable"])))
 )]
 async fn undo(

@@ -258,7 +258,8 @@ impl Inner {
             Standing::Closed | Standing::HalfOpen => ORCHESTRATOR_BACKOFF_MAX,
         };
         self.tell_unwell(&error, standing);
-        let reason = format!("{error} (asked {tried} times)");
+        let tries = if tried == 1 { "try" } else { "tries" };
+        let reason = format!("{error} (after {tried} {tries})");
         Err(Unavailable { reason, retry_after, is_busy: false })
     }
 
