@@ -3,10 +3,12 @@
 
 mod parts;
 
-use divan::{Bencher, counter::ItemsCount};
+use std::time::Duration;
+
+use divan::{Bencher, Divan, counter::ItemsCount};
 
 fn main() {
-    divan::main();
+    Divan::from_args().min_time(Duration::from_millis(300)).main();
 }
 
 #[divan::bench]

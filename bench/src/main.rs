@@ -55,7 +55,7 @@ struct Arguments {
     /// Only this case, or those whose names begin so. May be given more than once.
     #[arg(long, value_name = "NAME")]
     case: Vec<String>,
-    /// How often each case is repeated.
+    /// How often each case is repeated. With --quick, as often as there is time for, up to three times.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
     repeat: Option<u32>,
     /// How long each repetition measures, where that is a question of time.
@@ -64,6 +64,9 @@ struct Arguments {
     /// The server to measure; the one beside this program when left out.
     #[arg(long, value_name = "FILE")]
     server: Option<PathBuf>,
+    /// With --quick: how long all of it should take. One repetition is made in any case.
+    #[arg(long, value_name = "SECONDS", default_value_t = 170)]
+    budget: u64,
     /// Where benchmarks.md and its pictures are written; target/bench/report when left out.
     #[arg(long, value_name = "FOLDER")]
     write: Option<PathBuf>,
@@ -82,56 +85,88 @@ fn main() -> ExitCode {
 fn run(arguments: &Arguments) -> Result<()> {
     let begun = Instant::now();
     let cases = chosen(arguments)?;
-    let (repeat, seconds) = if arguments.full { (3, 4) } else { (1, 3) };
-    let repeat = arguments.repeat.unwrap_or(repeat);
-    let length = Duration::from_secs(arguments.seconds.unwrap_or(seconds));
+    let repeat = arguments.repeat.unwrap_or(3);
+    let length = Duration::from_secs(arguments.seconds.unwrap_or(3));
     machine::allow_files(cases.iter().map(Case::files).max().unwrap_or(0))?;
     let home = Home::find(arguments.server.clone(), Cores::choose())?;
     let machine = Machine::look(home.cores, &home.data);
     println!("{machine}");
     let contenders = contenders(&home, arguments.peers)?;
     println!(
-        "load      {}-byte events as published, repetitions: {repeat}, of {} s where time counts",
+        "load      {}-byte events as published, repetitions of {} s where time counts",
         events::EVENT_BYTES,
         length.as_secs()
     );
 
-    let mut results = Results::default();
-    let mut failures: Vec<String> = Vec::new();
-    for repetition in 0..repeat {
-        for case in cases.iter().filter(|case| repetition == 0 || case.when != When::Once) {
+    let measured = measure(arguments, &cases, &contenders, &home, repeat, length)?;
+    let Measured { results, failures, repeated } = measured;
+    println!("{}", table::tables(&results));
+    println!("{}", report::targets::text(&results));
+    println!("Every event was checked as it came: order, loss, repetition, and each thread's end.");
+    let folder = arguments.write.clone().unwrap_or_else(|| home.data.join("report"));
+    let took = begun.elapsed();
+    let told = Told { machine, contenders, failures, repeat: repeated, length, took };
+    document::write(&folder, &results, &told)?;
+    println!("Written to {}.", folder.join("benchmarks.md").display());
+    Ok(())
+}
+
+/// What all repetitions came to.
+#[derive(Debug, Default)]
+struct Measured {
+    results: Results,
+    /// Peers that failed, where, and why.
+    failures: Vec<String>,
+    /// How often each case was repeated.
+    repeated: u32,
+}
+
+fn measure(
+    arguments: &Arguments,
+    cases: &[Case],
+    contenders: &[(Contender, String)],
+    home: &Home,
+    repeat: u32,
+    length: Duration,
+) -> Result<Measured> {
+    // Only what is quick by itself is cut short.
+    let has_budget = !arguments.full && arguments.repeat.is_none() && arguments.case.is_empty();
+    let begun = Instant::now();
+    let mut all = Measured::default();
+    while all.repeated < repeat {
+        let begun_here = Instant::now();
+        for case in cases.iter().filter(|case| all.repeated == 0 || case.when != When::Once) {
+            // Another one begins each time.
             let mut order: Vec<Contender> =
                 contenders.iter().map(|(contender, _)| *contender).collect();
-            let turn = repetition as usize % order.len();
+            let turn = all.repeated as usize % order.len();
             order.rotate_left(turn);
             for contender in order.into_iter().filter(|one| case.contenders.contains(one)) {
                 let start = Instant::now();
-                eprint!("{} of {repeat}  {:<22} {contender:<10}", repetition + 1, case.name);
-                let run = Run { home: &home, contender, length, is_full: arguments.full };
+                eprint!("{:>2}  {:<22} {contender:<10}", all.repeated + 1, case.name);
+                let run = Run { home, contender, length, is_full: arguments.full };
                 let measured = case.run(&run);
                 eprintln!(" {:5.1} s", start.elapsed().as_secs_f64());
                 match measured {
                     Ok(measured) => {
-                        results.add((case.name, case.about.to_owned()), contender, measured);
+                        all.results.add((case.name, case.about), contender, measured);
                     }
                     // A peer that fails has failed; the server of this project must not.
                     Err(error) if contender != Contender::Rethread => {
                         eprintln!("{contender} has failed: {error:#}");
-                        failures.push(format!("{contender}, {}: {error:#}", case.name));
+                        all.failures.push(format!("{contender}, {}: {error:#}", case.name));
                     }
                     Err(error) => return Err(error.context(format!("case {}", case.name))),
                 }
             }
         }
+        all.repeated += 1;
+        let left = Duration::from_secs(arguments.budget).saturating_sub(begun.elapsed());
+        if has_budget && left < begun_here.elapsed() {
+            break;
+        }
     }
-    println!("{}", table::tables(&results));
-    println!("{}", report::targets::text(&results));
-    println!("Every event was checked as it came: order, loss, repetition, and each thread's end.");
-    let folder = arguments.write.clone().unwrap_or_else(|| home.data.join("report"));
-    let told = Told { machine, contenders, failures, repeat, length, took: begun.elapsed() };
-    document::write(&folder, &results, &told)?;
-    println!("Written to {}.", folder.join("benchmarks.md").display());
-    Ok(())
+    Ok(all)
 }
 
 /// Who takes part, with their versions.

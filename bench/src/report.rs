@@ -49,7 +49,7 @@ pub(crate) struct Rows {
     /// The case.
     pub(crate) case: &'static str,
     /// What it does.
-    pub(crate) about: String,
+    pub(crate) about: &'static str,
     /// Each contender's repetitions, in the order in which contenders are shown.
     pub(crate) of: Vec<(Contender, Vec<Vec<Measure>>)>,
 }
@@ -92,7 +92,7 @@ impl Results {
     /// Takes one repetition.
     pub(crate) fn add(
         &mut self,
-        (case, about): (&'static str, String),
+        (case, about): (&'static str, &'static str),
         contender: Contender,
         measured: Vec<Measure>,
     ) {
@@ -180,7 +180,7 @@ mod tests {
         for value in [3.0, 1.0, 2.0] {
             let sweep = Measure::new("p99", "ms", value).at(10, "events/s");
             let measured = vec![Measure::new("speed", "events/s", value), sweep];
-            results.add(("case", "about".into()), Contender::Rethread, measured);
+            results.add(("case", "about"), Contender::Rethread, measured);
         }
         let spread = Spread { median: 2.0, least: 1.0, most: 3.0, count: 3 };
         assert_eq!(results.find("case", Contender::Rethread, "speed"), Some(spread));

@@ -10,8 +10,11 @@ use anyhow::{Context, anyhow, bail};
 use clap::Args;
 use indicatif::ProgressBar;
 use rethread_server::{
-    archive::{Counts, Export, Reached, VERSION, event_line, thread_line},
-    log::engine::tables::{FolderTables, Table, Tables},
+    archive::{Counts, Export, Reached, VERSION, cut_line, event_line, thread_line},
+    log::{
+        Cut,
+        engine::tables::{FolderTables, Table, Tables},
+    },
 };
 use rethread_shared::{
     Epoch, Position, ThreadId,
@@ -208,7 +211,12 @@ async fn remote(http: &Http, sink: &mut Sink, reached: &Reached) -> anyhow::Resu
         let epoch: Epoch = serde_json::from_value(thread["epoch"].clone())?;
         sink.line(&thread_line(&thread))?;
         counts.threads += 1;
-        pages(http, sink, &id, Position { epoch, seq: 0 }, &mut counts).await?;
+        // What is removed from now on cannot be had any more: the page then says so.
+        let first = thread["first"].as_u64().unwrap_or(1);
+        if let Some(line) = cut_line(Cut { first, until_ms: 0 }) {
+            sink.line(&line)?;
+        }
+        pages(http, sink, &id, Position { epoch, seq: first - 1 }, &mut counts).await?;
     }
     sink.line(&json!({ "end": counts }).to_string())?;
     Ok(counts)

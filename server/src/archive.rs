@@ -4,6 +4,7 @@
 //! {"export":{"version":1}}
 //! {"thread":{"created_at":…,"epoch":"…","owner":"…","thread":"thread_…"}}   each thread, followed by
 //! {"past":{"until_ms":…,"until_seq":…}}                                    what is known of runs forgotten,
+//! {"cut":{"first":…,"until_ms":…}}                                         of events removed, where some were,
 //! {"run":{"run":"…","thread":"thread_…",…}}                                its rows of the registry and
 //! {"event":{"seq":1,"id":"…","run":"…","type":"…","at":…,"data":{…}}}       its events
 //! {"end":{"threads":1,"events":1,"runs":1}}
@@ -20,7 +21,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-pub use export::{Export, event_line, thread_line};
+pub use export::{Export, cut_line, event_line, thread_line};
 pub use import::{Epochs, Import, Imported};
 pub use reached::Reached;
 

@@ -8,6 +8,7 @@
 //! - [`desk`]: which connection works on what;
 //! - [`live`]: the runs as they are now, for operators;
 //! - `own`: events of the server's own; `recover`: what was going on when the server stopped;
+//! - `retention`: events that are kept no longer;
 //! - `sweep`: what the registry forgets, and runs that are silent; [`migrate`]: opaque ids get a form.
 
 pub mod asking;
@@ -20,6 +21,7 @@ pub mod queue;
 mod recover;
 mod replay;
 pub mod resolve;
+mod retention;
 mod route;
 pub mod runs;
 pub mod settings;
@@ -46,7 +48,7 @@ use desk::Desk;
 use queue::{Queue, QueueSettings};
 use resolve::{Resolver, orchestrator::Asked};
 use runs::Runs;
-use settings::{RegistrySettings, RunSettings};
+use settings::{RegistrySettings, RetentionSettings, RunSettings};
 use sweep::Sweeping;
 pub(crate) use sweep::made_at;
 
@@ -78,6 +80,8 @@ pub struct Setup {
     pub registry: RegistrySettings,
     /// How runs are watched.
     pub runs: RunSettings,
+    /// How long events are kept.
+    pub retention: RetentionSettings,
     /// What it takes for the time.
     pub clock: Clock,
 }
@@ -89,6 +93,7 @@ pub struct Bridge {
     resolver: Resolver,
     registry: RegistrySettings,
     run_settings: RunSettings,
+    retention: RetentionSettings,
     clock: Clock,
     /// Held by who gives a run its thread from outside: one at a time.
     assigning: tokio::sync::Mutex<()>,
@@ -130,6 +135,7 @@ impl Bridge {
             ),
             registry: setup.registry,
             run_settings: setup.runs,
+            retention: setup.retention,
             clock: setup.clock,
             assigning: tokio::sync::Mutex::default(),
             sweeping: Sweeping::default(),

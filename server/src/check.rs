@@ -157,7 +157,12 @@ pub fn tables(tables: &dyn Tables, watch: &mut dyn Watch) -> Summary {
     let mut check = Check { tables, watch, summary: Summary::default() };
     check.watch.whole(tables.about(Table::Events));
     let threads = check.threads();
-    let counts = check.events(&threads);
+    let firsts = check.firsts(&threads);
+    let mut counts = check.events(&threads, &firsts);
+    for (no, first) in firsts {
+        // Threads whose events were all removed.
+        counts.entry(no).or_insert(Count { first, last: first - 1, indexed: 0, is_whole: true });
+    }
     check.ids(&threads, &counts);
     check.runs(&threads, &counts);
     check.lists();
@@ -174,6 +179,9 @@ struct Check<'a> {
 
 /// The threads by their numbers.
 type Rows = BTreeMap<u64, ThreadRow>;
+
+/// The first events that are kept, by the numbers of threads; none where all are.
+type Firsts = BTreeMap<u64, u64>;
 
 /// What the events of a thread were, for comparing the other tables with.
 #[derive(Clone, Copy, Debug, Default)]
@@ -196,14 +204,14 @@ impl<'a> Check<'a> {
 
     /// Every thread's events. A table that cannot be read at one place is read on behind the thread
     /// that the place is in.
-    fn events(&mut self, threads: &Rows) -> BTreeMap<u64, Count> {
+    fn events(&mut self, threads: &Rows, firsts: &Firsts) -> BTreeMap<u64, Count> {
         let mut counts = BTreeMap::new();
         let mut next = Some(0_u64);
         while let Some(from) = next {
             let mut state = Reading { counts: &mut counts, thread: None };
             let tables = self.tables;
             let scanned = tables.scan(Table::Events, &from.to_be_bytes(), &mut |key, body| {
-                self.event(threads, &mut state, key, body);
+                self.event(threads, firsts, &mut state, key, body);
                 ControlFlow::Continue(())
             });
             let Err(error) = scanned else {
@@ -221,8 +229,14 @@ impl<'a> Check<'a> {
         counts
     }
 
-    fn event<'r>(&mut self, threads: &'r Rows, state: &mut Reading<'_, 'r>, key: &[u8], body: &[u8])
-    where
+    fn event<'r>(
+        &mut self,
+        threads: &'r Rows,
+        firsts: &Firsts,
+        state: &mut Reading<'_, 'r>,
+        key: &[u8],
+        body: &[u8],
+    ) where
         'a: 'r,
     {
         let place = key.len() == 16;
@@ -235,7 +249,10 @@ impl<'a> Check<'a> {
         if state.thread.as_ref().is_none_or(|thread| thread.no() != no) {
             self.finish(state);
             state.thread = Some(match threads.get(&no) {
-                Some(row) => ThreadCheck::new(self.tables, row),
+                Some(row) => {
+                    let first = firsts.get(&no).copied().unwrap_or(1);
+                    ThreadCheck::new(self.tables, row, first)
+                }
                 None => {
                     let expected = "events of threads that have a row";
                     let found = format!("events under the number {no}, which no thread has");

@@ -39,7 +39,7 @@ use crate::{
     bridge::{
         queue::QueueSettings,
         resolve::orchestrator::settings::OrchestratorSettings,
-        settings::{RegistrySettings, RunSettings},
+        settings::{RegistrySettings, RetentionSettings, RunSettings},
     },
     guard, health,
     listener::tls,
@@ -71,6 +71,9 @@ setting::groups! {
         registry: RegistrySettings,
         /// Runs that go on.
         runs: RunSettings,
+        /// How long events are kept. Nothing is removed unless this says so, and no event of a run that
+        /// goes on.
+        retention: RetentionSettings,
         /// How the server finds out how it is.
         health: health::watch::Settings,
         /// The metrics.

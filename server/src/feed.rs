@@ -63,6 +63,16 @@ pub struct Opening {
     pub subscribed: Subscribed,
 }
 
+/// What a subscriber is to be sent next.
+#[derive(Debug)]
+pub enum Due {
+    /// Events.
+    Events(Frame),
+    /// It was slower than retention: what comes next is kept no longer. Events from the first one kept
+    /// follow.
+    Reset(Opening),
+}
+
 impl Feed {
     /// Opens a feed from `start`. `wake` is called when there is more after it said there was none.
     ///
@@ -77,23 +87,25 @@ impl Feed {
     ) -> Result<(Self, Opening), LogError> {
         let follow = log.follow(thread, wake)?;
         let info = log.thread(thread)?.ok_or_else(|| LogError::NoThread(thread.clone()))?;
-        let (epoch, head) = (info.epoch, info.head);
+        let (epoch, head, start_of_log) = (info.epoch, info.head, info.first - 1);
         let (cursor, reason) = match start {
-            Start::Beginning => (0, None),
+            Start::Beginning => (start_of_log, None),
             Start::Now => (head, None),
             Start::After(position) if position.epoch != epoch => {
-                (0, Some(ResetReason::EpochChanged))
+                (start_of_log, Some(ResetReason::EpochChanged))
             }
-            Start::After(position) if position.seq > head => (0, Some(ResetReason::PositionAhead)),
+            Start::After(position) if position.seq > head => {
+                (start_of_log, Some(ResetReason::PositionAhead))
+            }
+            Start::After(position) if position.seq < start_of_log => {
+                (start_of_log, Some(ResetReason::Retention))
+            }
             Start::After(position) => (position.seq, None),
         };
         meters.opened(&start, reason.as_ref());
         let state = if cursor < head { FeedState::CatchingUp } else { FeedState::Live };
         let thread = thread.clone();
-        let opening = Opening {
-            reset: reason.map(|reason| Reset { thread: thread.clone(), epoch, reason }),
-            subscribed: Subscribed { thread: thread.clone(), epoch, head, after: cursor },
-        };
+        let opening = Opening::new(&thread, epoch, head, cursor, reason);
         let cursor = Arc::new(Cursor { thread, epoch, seq: AtomicU64::new(cursor) });
         Ok((Self { cursor, follow, count: FeedCount::new(meters, state) }, opening))
     }
@@ -116,12 +128,12 @@ impl Feed {
         &self.cursor
     }
 
-    /// The next events, as one frame; `None` when there are no more for now. The cursor is then
-    /// behind them: what is returned is for sending.
+    /// The next events, as one frame, or that some were removed; `None` when there are no more for now.
+    /// The cursor is then behind them: what is returned is for sending.
     ///
     /// # Errors
     /// When the log cannot be read. The cursor is where it was.
-    pub async fn next(&mut self, log: &dyn Log) -> Result<Option<Frame>, LogError> {
+    pub async fn next(&mut self, log: &dyn Log) -> Result<Option<Due>, LogError> {
         let Cursor { thread, epoch, seq } = &*self.cursor;
         let after = seq.load(Ordering::Relaxed);
         let frame = match self.follow.tail().next(after) {
@@ -139,6 +151,15 @@ impl Feed {
                     PageLimit { events: missing.min(PAGE_EVENTS_MAX), bytes: PAGE_BYTES_MAX };
                 let page = log.read(thread, after, limit).await?;
                 if page.first().is_none_or(|first| first.seq != after + 1) {
+                    let info =
+                        log.thread(thread)?.ok_or_else(|| LogError::NoThread(thread.clone()))?;
+                    if info.first > after + 1 {
+                        let (reason, after) = (ResetReason::Retention, info.first - 1);
+                        self.count.reset(&reason);
+                        seq.store(after, Ordering::Relaxed);
+                        let opening = Opening::new(thread, *epoch, info.head, after, Some(reason));
+                        return Ok(Some(Due::Reset(opening)));
+                    }
                     return Err(LogError::Read(format!(
                         "{thread} has no event {} though its head is {to}",
                         after + 1
@@ -149,6 +170,24 @@ impl Feed {
             }
         };
         seq.store(frame.last, Ordering::Relaxed);
-        Ok(Some(frame))
+        Ok(Some(Due::Events(frame)))
     }
 }
+
+impl Opening {
+    fn new(
+        thread: &ThreadId,
+        epoch: Epoch,
+        head: u64,
+        after: u64,
+        reason: Option<ResetReason>,
+    ) -> Self {
+        Self {
+            reset: reason.map(|reason| Reset { thread: thread.clone(), epoch, reason }),
+            subscribed: Subscribed { thread: thread.clone(), epoch, head, after },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -43,6 +43,17 @@ pub trait Log: Send + Sync + 'static {
     /// When the log cannot be read.
     fn thread(&self, thread: &ThreadId) -> Result<Option<ThreadInfo>, LogError>;
 
+    /// What is known of the events of a thread that are no longer kept.
+    ///
+    /// # Errors
+    /// When there is no such thread, or the log cannot be read.
+    fn cut(&self, thread: &ThreadId) -> Result<Cut, LogError>;
+
+    /// Removes the events before `cut.first`, as far as there are any; ids stay, so that a repetition is
+    /// known. Takes its place in the queue when called, as `append` does: all of it is durable, or none.
+    /// Gives how many were removed. One step is small: the caller bounds it.
+    fn trim(&self, thread: &ThreadId, cut: Cut) -> BoxFuture<'static, Result<u64, LogError>>;
+
     /// Threads, the newest first: those of one owner, or all.
     fn threads(
         &self,
@@ -89,7 +100,8 @@ pub trait Log: Send + Sync + 'static {
     /// remembers more than the log acknowledged forgets it then, and reads again.
     fn term(&self) -> u64;
 
-    /// The events after `after`, in order, within `limit`. At least one if there is one.
+    /// The events after `after`, in order, within `limit`. At least one if there is one. Without holes,
+    /// but where events were removed it begins with the first that is kept.
     fn read(
         &self,
         thread: &ThreadId,
@@ -224,6 +236,9 @@ pub struct ThreadInfo {
     pub epoch: Epoch,
     /// The seq of its last event, 0 where there is none.
     pub head: u64,
+    /// The seq of the first event that is kept, or will be: one more than `head` where none is.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub first: u64,
     /// The user who owns it.
     pub owner: Arc<str>,
     /// What a list of threads shows for it.
@@ -231,6 +246,15 @@ pub struct ThreadInfo {
     pub title: Option<Arc<str>>,
     /// When it was created, milliseconds since 1970.
     pub created_at: u64,
+}
+
+fn one() -> u64 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_one(first: &u64) -> bool {
+    *first == 1
 }
 
 /// An event to append.
@@ -358,6 +382,24 @@ pub struct Past {
     pub until_ms: u64,
     /// All their events are at or before this place.
     pub until_seq: u64,
+}
+
+/// What is known of the events of a thread that are no longer kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cut {
+    /// The seq of the first event that is kept, or will be.
+    pub first: u64,
+    /// None of the runs that those events were of was made after this, as far as their ids say
+    /// (milliseconds since 1970).
+    #[serde(default)]
+    pub until_ms: u64,
+}
+
+impl Default for Cut {
+    /// All events are kept.
+    fn default() -> Self {
+        Self { first: 1, until_ms: 0 }
+    }
 }
 
 /// Why the log did not do what was asked.

@@ -111,6 +111,8 @@ pub(crate) struct Thread {
     epoch: Epoch,
     /// The `seq` of its last event, 0 where there is none.
     head: u64,
+    /// The `seq` of the first event that is kept, or will be; left out where it is 1.
+    first: Option<u64>,
     /// The user who owns it.
     owner: String,
     created_at: Millis,

@@ -95,6 +95,7 @@ impl Server {
             queue: config.queue,
             registry: config.registry,
             runs: config.runs,
+            retention: config.retention,
             ..Setup::default()
         };
         let bridge = Bridge::with(Arc::new(log.clone()) as Arc<dyn Log>, setup);
@@ -123,6 +124,7 @@ impl Server {
         }
         let stopped = shared.connections.leaving().clone();
         let swept = shared.bridge.clone().keep_swept(health.clone());
+        let retained = shared.bridge.clone().keep_retained();
         let (bridge, settings) = (Arc::downgrade(&shared.bridge), config.health);
         let watched = Watch { health, bridge, settings }.run();
         let figures = sample(Arc::downgrade(&shared.bridge));
@@ -135,7 +137,17 @@ impl Server {
         let keys = watch_keys(shared.gate.clone(), shared.health.clone());
         let limited = async move { guard.keep_up().await };
         let chores = async {
-            tokio::join!(watched, asked, swept, exposition.keep_up(), figures, sweep, keys, limited)
+            tokio::join!(
+                watched,
+                asked,
+                swept,
+                retained,
+                exposition.keep_up(),
+                figures,
+                sweep,
+                keys,
+                limited
+            )
         };
         tokio::spawn(async move { stopped.run_until_cancelled(chores).await });
         Ok(Self { shared, log })

@@ -22,7 +22,7 @@ use crate::{
         publish::Publisher,
     },
     connections::{Connections, Place},
-    feed::Feed,
+    feed::{Due, Feed},
     log::{ThreadInfo, tail::Wake},
     metrics::meters::Transport,
     now,
@@ -299,7 +299,14 @@ impl Following {
             if let Some(next) = self.ready.pop_front() {
                 return Ok(Some(next));
             }
-            if let Some(frame) = self.feed.next(&**self.bridge.log()).await? {
+            if let Some(due) = self.feed.next(&**self.bridge.log()).await? {
+                let frame = match due {
+                    Due::Events(frame) => frame,
+                    Due::Reset(opening) => {
+                        self.ready.extend(opening.reset.map(Followed::Reset));
+                        continue;
+                    }
+                };
                 let events = frame.events(0).map(|(_, text)| {
                     serde_json::from_slice(&text).map(Followed::Event).map_err(|error| {
                         WireError::new(

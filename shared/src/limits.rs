@@ -280,6 +280,14 @@ pub const REGISTRY_RUNS_MAX: u64 = 1_000_000;
 pub const SWEEP_EVERY: Duration = Duration::from_secs(30);
 /// Runs in one step of a sweep: what is done before others get their turn.
 pub const SWEEP_STEP_RUNS: usize = 256;
+/// How often it is looked for events that are kept no longer. It costs one read a thread.
+pub const RETENTION_EVERY: Duration = Duration::from_secs(10 * 60);
+/// Threads that are looked at together for events that are kept no longer: the runs that go on are read
+/// once for all of them.
+pub const RETENTION_THREADS_AT_ONCE: usize = 1_024;
+/// Events in one step of their removal: a small part of a group, so that publishers wait no longer for it
+/// than for each other.
+pub const RETENTION_STEP_EVENTS: usize = 512;
 /// How long a run may be silent before it is ended with `agent_silent`. The longest tool that is worth
 /// waiting for; a run that says nothing for longer has nobody behind it.
 pub const RUN_SILENCE_MAX: Duration = Duration::from_secs(60 * 60);

@@ -20,6 +20,8 @@ pub struct Follower {
 /// What a follower has seen.
 #[derive(Clone, Debug, Default)]
 pub struct Record {
+    /// The seq that its events follow: 0, or what a server said that keeps only the newest.
+    pub after: u64,
     /// The events, in the order in which they came.
     pub events: Arc<Vec<Value>>,
     /// How often it was welcomed.
@@ -73,6 +75,14 @@ impl Follower {
     }
 }
 
+impl Record {
+    /// The seq of the last event.
+    #[must_use]
+    pub fn last(&self) -> u64 {
+        self.after + self.events.len() as u64
+    }
+}
+
 impl Drop for Follower {
     fn drop(&mut self) {
         self.task.abort();
@@ -87,7 +97,7 @@ async fn follow(
     sender: &watch::Sender<Record>,
 ) {
     loop {
-        let seq = sender.borrow().events.len();
+        let seq = sender.borrow().last();
         let after = match epoch {
             Some(epoch) => json!({ "epoch": epoch, "seq": seq }),
             None => json!("start"),
@@ -109,14 +119,22 @@ async fn receive(
     loop {
         let Incoming::Frame(mut frame) = socket.next().await else { return true };
         match frame["op"].as_str() {
-            Some("subscribed") => *epoch = frame["epoch"].as_str().map(ToOwned::to_owned),
+            Some("subscribed") => {
+                *epoch = frame["epoch"].as_str().map(ToOwned::to_owned);
+                let after = frame["after"].as_u64().expect("after");
+                sender.send_if_modified(|record| {
+                    let is_new = record.events.is_empty() && record.after != after;
+                    record.after = if is_new { after } else { record.after };
+                    is_new
+                });
+            }
             Some("reset") => sender.send_modify(|record| {
                 record.resets += 1;
                 record.events = Arc::default();
             }),
             Some("events") => {
                 assert_eq!(frame["epoch"].as_str(), epoch.as_deref(), "an epoch changed unsaid");
-                let next = sender.borrow().events.len() as u64 + 1;
+                let next = sender.borrow().last() + 1;
                 let first = frame["first"].as_u64().expect("first");
                 if first > next {
                     sender.send_modify(|record| record.holes += 1);

@@ -9,6 +9,10 @@ use anyhow::{Result, ensure};
 
 use crate::process;
 
+/// What `--quick` may take with all that is built for it, if that leaves any time: one repetition is
+/// made in any case.
+const QUICK_SECONDS: u64 = 165;
+
 /// Builds in release, then measures. What this does not know goes to the load generator.
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
     let has = |flag: &str| arguments.iter().any(|argument| argument == flag);
@@ -39,8 +43,13 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
         })?;
     }
     ensure!(cfg!(target_os = "linux"), "the load generator reads /proc and needs Linux");
-    println!("\n== built and installed in {:.0} s; measuring", start.elapsed().as_secs_f64());
+    let built = start.elapsed().as_secs();
+    println!("\n== built and installed in {built} s; measuring");
     let mut bench =
         process::cargo("run --quiet --release --package rethread-bench --bin rethread-bench --");
-    process::run(bench.args(arguments))
+    bench.args(arguments);
+    if !has("--budget") {
+        bench.args(["--budget", &QUICK_SECONDS.saturating_sub(built).to_string()]);
+    }
+    process::run(&mut bench)
 }

@@ -50,7 +50,7 @@ pub(super) fn run(run: &Run<'_>, shape: Shape) -> Result<Vec<Measure>> {
         }
         for thread in 0..load.threads() {
             let mut room = load.room(thread, WINDOW);
-            while room >= shape.batch {
+            while room >= shape.batch && load.may_publish(load.publisher_of(thread)) {
                 load.publish(thread, shape.batch, 0)?;
                 room -= shape.batch;
             }

@@ -27,9 +27,9 @@ const SETTLE: Duration = Duration::from_secs(3);
 
 pub(super) fn run(run: &Run<'_>) -> Result<Vec<Measure>> {
     let server = run.start()?;
-    let plan = Plan { is_kept: true, ..Plan::threads(THREADS) };
-    let mut load = Load::new(&server.target, plan)?;
+    let mut load = Load::new(&server.target, Plan::threads(THREADS))?;
     fill(&mut load, HISTORY)?;
+    let empty = server.memory()?;
     let fast = load.subscribe(FAST, Begin::Now)?;
     let last = fast.iter().copied().max().unwrap_or_default();
     let (length, is_alone) = (run.length, run.is_alone());
@@ -52,7 +52,8 @@ pub(super) fn run(run: &Run<'_>) -> Result<Vec<Measure>> {
     let ended = load.ended();
     load.drain()?;
     load.compare()?;
-    let each = after.saturating_sub(before) as f64 / SLOW as f64 / 1_024.0;
+    let each = |more: u64, less: u64, readers| more.saturating_sub(less) as f64 / readers as f64;
+    let (for_fast, for_slow) = (each(before, empty, FAST), each(after, before, SLOW));
     Ok(vec![
         Measure::new("the others' p50, before", "ms", calm.ms(0.5)),
         Measure::new("the others' p50, beside slow readers", "ms", with.ms(0.5)),
@@ -61,7 +62,9 @@ pub(super) fn run(run: &Run<'_>) -> Result<Vec<Measure>> {
         Measure::new("the others' p99, beside by before", "ratio", with.ms(0.99) / calm.ms(0.99)),
         Measure::new("server memory, before", "MiB", mib(before)),
         Measure::new("server memory, beside slow readers", "MiB", mib(after)),
-        Measure::new("server memory for each slow reader", "KiB", each),
+        Measure::new("server memory for each reader that keeps up", "KiB", for_fast / 1_024.0),
+        Measure::new("server memory for each slow reader", "KiB", for_slow / 1_024.0),
+        Measure::new("memory, slow reader by one that keeps up", "ratio", for_slow / for_fast),
         Measure::new("slow readers that the server has cut", "connections", ended as f64),
     ])
 }

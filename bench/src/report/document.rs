@@ -89,7 +89,9 @@ fn text(results: &Results, told: &Told, pictures: &[pictures::Picture]) -> Strin
          broadcast over axum keeps nothing at all. So they do less than Rethread does.\n\
          - An event is 250 bytes of JSON as an agent publishes it. Peers carry it as it is: one message \
          for each event, socket.io as an object. Rethread's publishers send several at once where the case \
-         says so, and Rethread delivers what was written together in one frame; the peers have nothing like it.\n\
+         says so, and Rethread delivers what was written together in one frame, each event with its own id and \
+         number. The peers know nothing of events; where a case says that publishers pack, several are one \
+         message to them.\n\
          - *Saturated*: each thread has 256 events under way, so that a server is never without work, and \
          never has a reader so far behind that a replay would be measured.\n\
          - Latency counts from when an event *should* have been sent. A server that holds the load \
@@ -115,7 +117,7 @@ fn text(results: &Results, told: &Told, pictures: &[pictures::Picture]) -> Strin
     }
     text.push_str("\n## Tables\n");
     for rows in &results.cases {
-        let _ = write!(text, "\n### {}\n\n{}.\n\n", rows.case, capital(&rows.about));
+        let _ = write!(text, "\n### {}\n\n{}.\n\n", rows.case, capital(rows.about));
         text.push_str("| | | median | range | Rethread by it | |\n|---|---|---:|---|---:|---|\n");
         for line in table::lines(rows) {
             let title = if line.is_first { &*line.title } else { "" };

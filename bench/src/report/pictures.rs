@@ -154,7 +154,7 @@ mod tests {
                 Measure::new("server memory", "MiB", value * factor).at(at, "connections")
             };
             let measured = vec![point(1_000, 20.0), point(10_000, 120.0)];
-            results.add(("idle", "about".into()), contender, measured);
+            results.add(("idle", "about"), contender, measured);
         }
         let folder = tempfile::tempdir().unwrap();
         let drawn: Vec<bool> =

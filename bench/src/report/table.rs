@@ -86,7 +86,7 @@ mod tests {
         {
             for value in values {
                 let measured = vec![Measure::new("speed", "events/s", value)];
-                results.add(("case", "about".into()), contender, measured);
+                results.add(("case", "about"), contender, measured);
             }
         }
         let table = tables(&results);

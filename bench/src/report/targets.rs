@@ -125,6 +125,12 @@ pub(crate) fn all(results: &Results) -> Vec<Target> {
         ours("slow", "the others' p99, beside by before"),
         "x",
     ));
+    targets.push(Target::at_most(
+        "slow readers: memory for each within 1.2x of a reader that keeps up",
+        1.2,
+        ours("slow", "memory, slow reader by one that keeps up"),
+        "x",
+    ));
     for (case, what) in [
         ("growth-threads", "threads 1,000 to 100,000"),
         ("growth-length", "a thread's length 1,000 to 1,000,000"),
@@ -168,7 +174,7 @@ mod tests {
             [(Contender::Rethread, 10.0), (Contender::Nchan, 2.0), (Contender::Bare, 5.0)]
         {
             let measured = vec![Measure::new(name, "events", value)];
-            results.add(("fanout-50x20", "about".into()), contender, measured);
+            results.add(("fanout-50x20", "about"), contender, measured);
         }
         let verdicts: Vec<_> = all(&results)[..4]
             .iter()
@@ -190,7 +196,7 @@ mod tests {
         let mut results = Results::default();
         let point = |at, value| Measure::new("server CPU per event", "us", value).at(at, "threads");
         let measured = vec![point(1_000, 5.0), point(10_000, 8.0), point(100_000, 6.0)];
-        results.add(("growth-threads", "about".into()), Contender::Rethread, measured);
+        results.add(("growth-threads", "about"), Contender::Rethread, measured);
         let growth = all(&results);
         let threads = growth.iter().find(|target| target.wanted.contains("threads 1,000")).unwrap();
         assert_eq!((threads.measured.as_deref(), threads.is_met), (Some("1.60x"), Some(false)));

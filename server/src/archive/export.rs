@@ -7,7 +7,7 @@ use super::{ArchiveError, Counts, Head, PastLine, Reached, VERSION, one_line};
 use crate::{
     check::{Finding, Law, thread::read},
     log::{
-        RunRecord,
+        Cut, RunRecord,
         engine::{
             EngineError, ThreadRow, keys,
             tables::{Table, Tables},
@@ -34,9 +34,17 @@ impl std::fmt::Debug for Export<'_> {
 pub fn thread_line(row: &Value) -> String {
     let mut row = row.clone();
     if let Some(members) = row.as_object_mut() {
-        members.retain(|name, value| name != "no" && name != "head" && !value.is_null());
+        members.retain(|name, value| {
+            !matches!(name.as_str(), "no" | "head" | "first") && !value.is_null()
+        });
     }
     json!({ "thread": row }).to_string()
+}
+
+/// The line that tells of a thread's events that are kept no longer; none where all are kept.
+#[must_use]
+pub fn cut_line(cut: Cut) -> Option<String> {
+    (cut.first > 1).then(|| json!({ "cut": cut }).to_string())
 }
 
 /// The line of an event with its seq.
@@ -79,8 +87,13 @@ impl<'a> Export<'a> {
                 ))
             })?;
             if begun.last == 0 {
-                if begun.runs == 0 && !begun.has_past {
-                    self.past(&row)?;
+                if begun.runs == 0 {
+                    if !begun.has_past && !begun.has_cut {
+                        self.past(&row)?;
+                    }
+                    if !begun.has_cut {
+                        self.cut(&row)?;
+                    }
                 }
                 self.runs(&row, others.get(&row.thread), begun.runs)?;
             }
@@ -94,6 +107,7 @@ impl<'a> Export<'a> {
             (self.line)(&thread_line(&text))?;
             self.counts.threads += 1;
             self.past(&row)?;
+            self.cut(&row)?;
             self.runs(&row, others.get(&row.thread), 0)?;
             self.events(&row, 0)?;
         }
@@ -146,6 +160,16 @@ impl<'a> Export<'a> {
         Ok(())
     }
 
+    /// What is known of a thread's events that were removed.
+    fn cut(&mut self, thread: &ThreadRow) -> Result<(), ArchiveError> {
+        Ok(cut_line(self.cut_of(thread)?).map_or(Ok(()), |line| (self.line)(&line))?)
+    }
+
+    fn cut_of(&self, thread: &ThreadRow) -> Result<Cut, EngineError> {
+        let value = self.tables.value(Table::Firsts, &thread.no.to_be_bytes())?;
+        Ok(value.and_then(|value| keys::cut_parts(&value)).unwrap_or_default())
+    }
+
     /// A thread's rows of the registry, but the first `skip`.
     fn runs(
         &mut self,
@@ -177,7 +201,15 @@ impl<'a> Export<'a> {
 
     /// A thread's events behind a place.
     fn events(&mut self, thread: &ThreadRow, after: u64) -> Result<(), ArchiveError> {
-        let mut expected = after + 1;
+        let first = self.cut_of(thread)?.first;
+        if after > 0 && first > after + 1 {
+            return Err(ArchiveError::Other(format!(
+                "the file goes on with {} after {after}, and its first event that is kept is {first}; \
+                 begin a new file",
+                thread.thread
+            )));
+        }
+        let mut expected = (after + 1).max(first);
         let mut trouble = None;
         let (no, line, counts) = (thread.no, &mut self.line, &mut self.counts);
         self.tables.scan(Table::Events, &keys::event(no, expected), &mut |key, body| {

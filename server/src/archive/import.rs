@@ -13,8 +13,8 @@ use crate::{
     bridge::made_at,
     check::thread::{Order, Stored, opens, read},
     log::{
-        Forget, PageLimit, Record, RunRecord,
-        engine::{Engine, EngineError, Group, GroupEvent, RunChange, ThreadRow},
+        Cut, Forget, PageLimit, Record, RunRecord,
+        engine::{Engine, EngineError, Group, GroupCut, GroupEvent, RunChange, ThreadRow},
     },
     now,
 };
@@ -64,6 +64,10 @@ struct Open {
     row: ThreadRow,
     /// The seq of the last event that the folder had before.
     had: u64,
+    /// The seq of the first event that the export has.
+    first: u64,
+    /// The first that the folder has.
+    kept: u64,
     /// The seq of the last event read.
     last: u64,
     /// Events of the folder, for comparing.
@@ -84,10 +88,12 @@ struct Progress {
 }
 
 impl Open {
-    fn new(row: ThreadRow, had: u64) -> Self {
+    fn new(row: ThreadRow, had: u64, kept: u64) -> Self {
         Self {
             row,
             had,
+            first: 1,
+            kept,
             last: 0,
             page: VecDeque::new(),
             orders: HashMap::new(),
@@ -103,6 +109,7 @@ enum Line<'a> {
     Export(Head),
     Thread(Value),
     Past(PastLine),
+    Cut(Cut),
     Run(RunRecord),
     #[serde(borrow)]
     Event(&'a RawValue),
@@ -162,6 +169,7 @@ impl<'a> Import<'a> {
                 Some(open) => open.past = Some(past),
                 None => return Err(self.early()),
             },
+            Line::Cut(cut) => self.cut(cut)?,
             Line::Run(run) => self.run(run)?,
             Line::Event(event) => self.event(event.get())?,
             Line::End(counts) => {
@@ -216,7 +224,38 @@ impl<'a> Import<'a> {
                 0
             }
         };
-        self.thread = Some(Open::new(row, had));
+        let kept = self.engine.cut(row.no)?.first;
+        self.thread = Some(Open::new(row, had, kept));
+        Ok(())
+    }
+
+    /// The thread begins with a later event than its first. What the folder has removed itself stays so,
+    /// and what it still has is kept.
+    fn cut(&mut self, mut cut: Cut) -> Result<(), ArchiveError> {
+        let Some(open) = &mut self.thread else { return Err(self.early()) };
+        let thread = open.row.thread.clone();
+        if open.last > 0 || cut.first == 0 {
+            return Err(
+                self.wrong(format!("expected the first event of {thread} once, before events"))
+            );
+        }
+        open.last = cut.first - 1;
+        open.first = cut.first;
+        if cut.first <= open.had + 1 {
+            return Ok(());
+        }
+        if open.had > 0 {
+            let (had, first) = (open.had, cut.first);
+            return Err(self.wrong(format!(
+                "{thread} ends at {had} in this folder and begins at {first} in the export: what is \
+                 between them is kept nowhere; import it into an empty folder"
+            )));
+        }
+        if cut.until_ms == 0 {
+            // A server's export says nothing of it.
+            cut.until_ms = now::unix_ms();
+        }
+        self.group.cuts.push(GroupCut { no: open.row.no, from: cut.first, cut });
         Ok(())
     }
 
@@ -266,7 +305,8 @@ impl<'a> Import<'a> {
             _ => stored.run.clone(),
         };
         // With a run that was forgotten it is forgotten which other id it had.
-        let is_cut = !opens(&stored.kind) && !open.rows.contains_key(&run);
+        let is_known = open.rows.contains_key(&run) && open.first == 1;
+        let is_cut = !opens(&stored.kind) && !is_known;
         let run = open.orders.entry(run).or_insert_with(|| Progress {
             order: Order::new(is_cut),
             after: seq - 1,
@@ -275,6 +315,9 @@ impl<'a> Import<'a> {
         });
         run.last = seq;
         run.order.apply(&stored).map_err(|error| wrong(error.to_string()))?;
+        if seq < open.kept {
+            return Ok(());
+        }
         if seq <= open.had {
             return self.compare(seq, &stored, &body);
         }

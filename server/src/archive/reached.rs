@@ -34,6 +34,8 @@ pub struct Begun {
     pub runs: u64,
     /// What is known of its forgotten runs is there.
     pub has_past: bool,
+    /// What is known of its removed events is there.
+    pub has_cut: bool,
 }
 
 /// Of a line, what tells where it stands.
@@ -43,6 +45,7 @@ enum Line {
     Export(Head),
     Thread(Thread),
     Past(IgnoredAny),
+    Cut(IgnoredAny),
     Run(IgnoredAny),
     Event(Event),
     End(Counts),
@@ -93,9 +96,17 @@ impl Reached {
             (Line::Export(_), _) => self.is_begun = true,
             (Line::Thread(Thread { thread, epoch }), begun) => {
                 self.counts.threads += 1;
-                *begun = Some(Begun { thread, epoch, last: 0, runs: 0, has_past: false });
+                *begun = Some(Begun {
+                    thread,
+                    epoch,
+                    last: 0,
+                    runs: 0,
+                    has_past: false,
+                    has_cut: false,
+                });
             }
             (Line::Past(_), Some(begun)) => begun.has_past = true,
+            (Line::Cut(_), Some(begun)) => begun.has_cut = true,
             (Line::Run(_), Some(begun)) => {
                 self.counts.runs += 1;
                 begun.runs += 1;
@@ -108,7 +119,7 @@ impl Reached {
                 return Err(format!("expected {counts:?} before it, read {:?}", self.counts));
             }
             (Line::End(_), _) => self.is_whole = true,
-            (Line::Past(_) | Line::Run(_) | Line::Event(_), None) => {
+            (Line::Past(_) | Line::Cut(_) | Line::Run(_) | Line::Event(_), None) => {
                 return Err("expected a thread before its runs and events".into());
             }
         }

@@ -158,10 +158,18 @@ impl Bridge {
     async fn body_at(&self, thread: &ThreadId, seq: u64) -> Result<bytes::Bytes, WireError> {
         let limit = PageLimit { events: 1, bytes: PAGE_BYTES_MAX };
         let page = self.log.read(thread, seq.saturating_sub(1), limit).await?;
-        let record = page.into_iter().next();
-        record
-            .map(|record| record.body)
-            .ok_or_else(|| WireError::new(ErrorCode::Internal, "a stored event is not there"))
+        let record = page.into_iter().next().filter(|record| record.seq == seq);
+        if let Some(record) = record {
+            return Ok(record.body);
+        }
+        let first = self.log.thread(thread)?.map_or(1, |info| info.first);
+        Err(if seq < first {
+            // Only what has ended is removed.
+            let message = format!("it was stored at {seq}, has ended, and is kept no longer");
+            WireError::new(ErrorCode::RunEnded, message)
+        } else {
+            WireError::new(ErrorCode::Internal, "a stored event is not there")
+        })
     }
 }
 

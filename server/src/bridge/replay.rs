@@ -47,13 +47,17 @@ pub(super) async fn replay_all(
     };
     let after = records.iter().map(|record| record.after).min().unwrap_or(0);
     let wanted = |text: &str| alone.is_none_or(|run| text.contains(run));
+    let mut seen: Vec<Seen> = records.iter().map(|_| Seen::default()).collect();
     walk(log, thread, after, u64::MAX, wanted, |seq, envelope| {
         if let Some(place) = places.get(&*envelope.run) {
             let (state, steps) = &mut replayed[*place];
             let (kind, call_id) = kind_of(envelope);
-            let run = &records[*place].run;
-            if let Err(error) = state.apply(run, &kind, call_id.as_deref()) {
-                tracing::error!(%run, seq, %error, "the log breaks a run's order");
+            let Seen { end, broken } = &mut seen[*place];
+            if let Err(error) = state.apply(&records[*place].run, &kind, call_id.as_deref()) {
+                broken.get_or_insert((seq, error));
+            }
+            if kind.is_end() {
+                *end = Some(kind.clone());
             }
             if kind.changes_order() {
                 steps.push(Step { seq, kind });
@@ -62,7 +66,29 @@ pub(super) async fn replay_all(
         ControlFlow::Continue(())
     })
     .await?;
+    // Asked now, for it may have risen while the log was read.
+    let first = log.thread(thread)?.map_or(1, |info| info.first);
+    for ((record, (state, _)), Seen { end, broken }) in records.iter().zip(&mut replayed).zip(seen)
+    {
+        let run = &record.run;
+        if !record.live && !state.is_ended() && first > record.after + 1 {
+            // Its beginning is kept no longer; that it has ended is remembered, with what its end was
+            // unless that is gone too.
+            *state = RunState::Ended { by: end.unwrap_or(EventKind::AgentCompleted) };
+        } else if let Some((seq, error)) = broken {
+            tracing::error!(%run, seq, %error, "the log breaks a run's order");
+        }
+    }
     Ok(replayed)
+}
+
+/// Of a run, what was seen beside its order.
+#[derive(Default)]
+struct Seen {
+    /// What ended it.
+    end: Option<EventKind>,
+    /// Where its order is broken first, and how.
+    broken: Option<(u64, WireError)>,
 }
 
 /// Looks for a run that has ended among the events up to `until`: the place of its first event, and

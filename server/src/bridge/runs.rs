@@ -27,7 +27,7 @@ use tokio::sync::Notify;
 
 use super::replay::{find_end, replay};
 use crate::{
-    log::{Log, LogError, Past, RunRecord},
+    log::{Cut, Log, LogError, Past, RunRecord},
     metrics::meters::{self, Counted},
     now::Clock,
 };
@@ -243,13 +243,22 @@ impl ThreadRuns {
         let mut known = Known::new(log, thread, run, Origin::Published, &self.registered)?;
         if let Some(past) = log.past(thread)?
             && may_be_past(run, past)
-            && let Some((first, by)) = find_end(log, thread, run, past.until_seq).await?
         {
-            tracing::info!(%run, first, "a run that was forgotten; it has ended");
-            known.state = RunState::Ended { by };
-            known.record.after = first - 1;
-            known.record.live = false;
-            drop(known.remember(log));
+            let found = find_end(log, thread, run, past.until_seq).await?;
+            // After it was read, for more may have been removed meanwhile.
+            let removed = || {
+                let cut = log.cut(thread)?;
+                Ok::<_, LogError>(
+                    may_be_removed(run, cut).then_some((1, EventKind::AgentCompleted)),
+                )
+            };
+            if let Some((first, by)) = found.map_or_else(removed, |found| Ok(Some(found)))? {
+                tracing::info!(%run, first, "a run that was forgotten; it has ended");
+                known.state = RunState::Ended { by };
+                known.record.after = first - 1;
+                known.record.live = false;
+                drop(known.remember(log));
+            }
         }
         Ok(known)
     }
@@ -328,6 +337,15 @@ fn may_be_past(run: &RunId, past: Past) -> bool {
     match run.form() {
         RunForm::Standard { unix_ms, .. } => *unix_ms <= past.until_ms,
         RunForm::EmbeddedLegacy { .. } | RunForm::Opaque | RunForm::Thread { .. } => true,
+    }
+}
+
+/// Whether a run that the log knows nothing of, and that may be one of those that were forgotten, is taken
+/// for one whose events were removed. An id without a time is not: it would never be new again.
+fn may_be_removed(run: &RunId, cut: Cut) -> bool {
+    match run.form() {
+        RunForm::Standard { unix_ms, .. } => cut.first > 1 && *unix_ms <= cut.until_ms,
+        RunForm::EmbeddedLegacy { .. } | RunForm::Opaque | RunForm::Thread { .. } => false,
     }
 }
 

@@ -1,7 +1,8 @@
 //! What the registry remembers, and how runs are watched.
 
 use rethread_shared::limits::{
-    REGISTRY_REFRESH, REGISTRY_RUNS_MAX, REGISTRY_TTL, RUN_SILENCE_MAX, SWEEP_EVERY,
+    REGISTRY_REFRESH, REGISTRY_RUNS_MAX, REGISTRY_TTL, RETENTION_EVERY, RUN_SILENCE_MAX,
+    SWEEP_EVERY,
 };
 
 use crate::config::{Span, settings};
@@ -24,6 +25,26 @@ settings! {
     pub struct RunSettings {
         /// How long a run may be silent before it is ended with agent_silent; 0s: for ever.
         silence: Span = Span(RUN_SILENCE_MAX), in Span::ms(0)..=Span::secs(31_536_000);
+    }
+}
+
+settings! {
+    /// How long events are kept. Nothing is removed unless this says so, and no event of a run that goes on.
+    pub struct RetentionSettings {
+        /// How old an event may be, by its `at`, before it is removed with those before it; 0s: as old as
+        /// it gets.
+        age: Span = Span::ms(0), in Span::ms(0)..=Span::secs(3_153_600_000);
+        /// How many events of a thread are kept, the newest; 0: all.
+        events: u64 = 0, in 0..=1_000_000_000_000;
+        /// How often it is looked for events to remove.
+        sweep: Span = Span(RETENTION_EVERY), in Span::ms(50)..=Span::secs(86_400);
+    }
+}
+
+impl RetentionSettings {
+    /// Whether anything is ever removed.
+    pub(super) fn is_bounded(&self) -> bool {
+        self.events > 0 || self.age.as_ms() > 0
     }
 }
 

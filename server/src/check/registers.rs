@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, ops::ControlFlow};
 
 use rethread_shared::ThreadId;
 
-use super::{Check, Count, Finding, Law, Rows, name};
+use super::{Check, Count, Finding, Firsts, Law, Rows, name};
 use crate::log::{
     RunRecord,
     engine::{EngineError, ThreadRow, keys, tables::Table},
@@ -75,6 +75,27 @@ impl Check<'_> {
             Err(error) => Finding::new(Law::Readable, expected, error.0),
         };
         self.found(finding.of(&row.thread));
+    }
+
+    /// The first events that are kept.
+    pub(super) fn firsts(&mut self, threads: &Rows) -> Firsts {
+        let mut firsts = Firsts::new();
+        self.each(Table::Firsts, |check, key, value| {
+            if key == keys::PROBE {
+                return;
+            }
+            let no = (key.len() == 8).then(|| keys::number(key)).flatten();
+            let cut = keys::cut_parts(value).filter(|cut| cut.first > 1);
+            match (no.filter(|no| threads.contains_key(no)), cut) {
+                (Some(no), Some(cut)) => drop(firsts.insert(no, cut.first)),
+                _ => {
+                    let expected = "the number of a thread that is there, and its first event";
+                    let found = format!("{key:02x?} that leads to {value:02x?}");
+                    check.found(Finding::new(Law::Threads, expected, found));
+                }
+            }
+        });
+        firsts
     }
 
     /// That the table of ids knows no more than the events: each event was looked up in it, so where

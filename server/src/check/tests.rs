@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::*;
 use crate::log::{
-    Forget, Past,
+    Cut, Forget, Past,
     engine::{Engine, Group, GroupEvent, RunChange, fjall::FjallEngine, tables::Next},
 };
 
@@ -178,6 +178,36 @@ fn no_entry_can_be_cut_or_be_lost_under_another_key() {
         let (_, findings) = check(&damaged);
         assert!(!findings.is_empty(), "{table:?} {key:02x?} under another key");
     }
+}
+
+#[test]
+fn a_thread_may_begin_with_a_later_event_where_that_is_said() {
+    let whole = small();
+    let removed = |first: u64| {
+        let mut cut = whole.clone();
+        let events = cut.tables.get_mut(&Table::Events).unwrap();
+        (1..first).for_each(|seq| drop(events.remove(&keys::event(1, seq)[..])));
+        let row = keys::cut(Cut { first, until_ms: 10 }).to_vec();
+        cut.tables.get_mut(&Table::Firsts).unwrap().insert(1_u64.to_be_bytes().to_vec(), row);
+        cut
+    };
+    for first in 2..=6 {
+        let cut = removed(first);
+        assert_eq!(check(&cut).1, [], "from {first}");
+        let mut unsaid = cut.clone();
+        unsaid.tables.get_mut(&Table::Firsts).unwrap().clear();
+        assert_ne!(check(&unsaid).1, [], "from {first}, unsaid");
+        let mut left = cut.clone();
+        let event = whole.tables[&Table::Events][&keys::event(1, first - 1)[..]].clone();
+        let events = left.tables.get_mut(&Table::Events).unwrap();
+        events.insert(keys::event(1, first - 1).to_vec(), event);
+        let findings = check(&left).1;
+        assert_eq!(findings[0].law, Law::Hole, "from {first}, one left: {findings:#?}");
+    }
+    let mut beyond = removed(4);
+    let row = keys::cut(Cut { first: 5, until_ms: 10 }).to_vec();
+    beyond.tables.get_mut(&Table::Firsts).unwrap().insert(9_u64.to_be_bytes().to_vec(), row);
+    assert_eq!(check(&beyond).1[0].law, Law::Threads, "of no thread");
 }
 
 #[test]

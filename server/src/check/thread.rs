@@ -55,9 +55,9 @@ pub(crate) enum Order {
 }
 
 impl<'a> ThreadCheck<'a> {
-    pub(super) fn new(tables: &'a dyn Tables, row: &'a ThreadRow) -> Self {
+    /// `first` is the seq of the first event that is kept.
+    pub(super) fn new(tables: &'a dyn Tables, row: &'a ThreadRow, first: u64) -> Self {
         let name = row.thread.to_string();
-        let first = 1;
         Self::starting(tables, row.no, Some(&row.thread), name, first)
     }
 
@@ -92,13 +92,14 @@ impl<'a> ThreadCheck<'a> {
         let expected = self.count.last + 1;
         let from = findings.len();
         if seq != expected {
-            let missing = match seq - 1 {
+            let missing = match seq.saturating_sub(1) {
+                _ if seq < expected => format!("event {seq}, which was removed"),
                 last if last == expected => format!("no event {expected}, the next is {seq}"),
                 last => format!("no events {expected} to {last}, the next is {seq}"),
             };
             findings.push(Finding::new(Law::Hole, format!("seq {expected}"), missing));
         }
-        self.count.last = seq;
+        self.count.last = self.count.last.max(seq);
         match read(body) {
             Ok(stored) => {
                 findings.extend(self.id(seq, stored.id));

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use rethread_shared::{EventId, RunId, ThreadId};
 use serde::{Deserialize, Serialize};
 
-use super::{Forget, IdleRun, PageLimit, Past, Record, RunRecord};
+use super::{Cut, Forget, IdleRun, PageLimit, Past, Record, RunRecord};
 
 /// What went wrong, in the engine's own words.
 #[derive(Clone, Debug)]
@@ -39,11 +39,17 @@ pub trait Engine: Send + Sync + 'static {
     /// When the storage cannot be read.
     fn find(&self, no: u64, id: EventId) -> Result<Option<u64>, EngineError>;
 
-    /// The seq of a thread's last event; 0 where there is none.
+    /// The seq of the last event that a thread had; 0 where there was none.
     ///
     /// # Errors
     /// When the storage cannot be read.
     fn head(&self, no: u64) -> Result<u64, EngineError>;
+
+    /// What is known of a thread's events that were removed.
+    ///
+    /// # Errors
+    /// When the storage cannot be read.
+    fn cut(&self, no: u64) -> Result<Cut, EngineError>;
 
     /// Events after `after`, in order.
     ///
@@ -127,6 +133,8 @@ pub struct Group {
     pub threads: Vec<ThreadRow>,
     /// New, changed and forgotten runs, in the order in which that was asked.
     pub runs: Vec<RunChange>,
+    /// Events that are removed.
+    pub cuts: Vec<GroupCut>,
     /// A probe, with its number: written and synced like the rest, read by nobody.
     pub probe: Option<u64>,
 }
@@ -147,6 +155,7 @@ impl Group {
         self.events.is_empty()
             && self.threads.is_empty()
             && self.runs.is_empty()
+            && self.cuts.is_empty()
             && self.probe.is_none()
     }
 }
@@ -162,6 +171,17 @@ pub struct GroupEvent {
     pub id: EventId,
     /// Its text without `seq`.
     pub body: Bytes,
+}
+
+/// Events of a thread that are removed; their ids stay.
+#[derive(Clone, Copy, Debug)]
+pub struct GroupCut {
+    /// The thread's number.
+    pub no: u64,
+    /// The first that is removed.
+    pub from: u64,
+    /// The first that is kept, and what is known of the others from now on.
+    pub cut: Cut,
 }
 
 /// A thread as it is stored. Its number keeps the keys of its events short.

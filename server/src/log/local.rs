@@ -18,8 +18,8 @@ use tokio::sync::{oneshot, watch};
 use tracing::Span;
 
 use super::{
-    Appended, Condition, Created, Forget, IdleRun, Log, LogError, NewRecord, NewThread, PageLimit,
-    Past, Probe, Record, RunRecord, ThreadInfo,
+    Appended, Condition, Created, Cut, Forget, IdleRun, Log, LogError, NewRecord, NewThread,
+    PageLimit, Past, Probe, Record, RunRecord, ThreadInfo,
     engine::{
         Engine, EngineError, RunChange,
         store::{Given, Store, StoreError},
@@ -149,6 +149,19 @@ impl Log for LocalLog {
         Ok(self.core().open_thread(thread)?.map(|open| open.info()))
     }
 
+    fn cut(&self, thread: &ThreadId) -> Result<Cut, LogError> {
+        Ok(self.core().engine()?.cut(self.core().existing(thread)?.no)?)
+    }
+
+    fn trim(&self, thread: &ThreadId, cut: Cut) -> BoxFuture<'static, Result<u64, LogError>> {
+        let queued = self.core().existing(thread).and_then(|thread| {
+            let (answer, trimmed) = oneshot::channel();
+            self.queue(Job::Trim { thread, cut, answer })?;
+            Ok(trimmed)
+        });
+        self.answer(queued)
+    }
+
     fn threads(
         &self,
         owner: Option<&str>,
@@ -215,10 +228,17 @@ impl Log for LocalLog {
         let open = self.core().existing(thread);
         async move {
             let open = open?;
+            let after = after.max(open.first() - 1);
+            let no = open.no;
             // What is not yet acknowledged is not there, though the engine may have it.
             let head = open.head();
-            let mut page = self.blocking(move |engine| engine.read(open.no, after, limit)).await?;
+            let mut page = self.blocking(move |engine| engine.read(no, after, limit)).await?;
             page.truncate(page.partition_point(|record| record.seq <= head));
+            // What was removed while it was read may be there in part.
+            let first = open.first();
+            if first > after + 1 {
+                page.drain(..page.partition_point(|record| record.seq < first));
+            }
             Ok(page)
         }
         .boxed()

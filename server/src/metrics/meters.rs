@@ -133,14 +133,19 @@ impl Feeds {
         };
         counter!(SUBSCRIPTIONS, "start" => start).increment(1);
         if let Some(reason) = reset {
-            let reason = match reason {
-                ResetReason::EpochChanged => "epoch_changed",
-                ResetReason::PositionAhead => "position_ahead",
-                ResetReason::Retention => "retention",
-                _ => "other",
-            };
-            counter!(RESETS, "reason" => reason).increment(1);
+            self.reset(reason);
         }
+    }
+
+    /// Counts a subscriber that is told to begin anew.
+    pub fn reset(&self, reason: &ResetReason) {
+        let reason = match reason {
+            ResetReason::EpochChanged => "epoch_changed",
+            ResetReason::PositionAhead => "position_ahead",
+            ResetReason::Retention => "retention",
+            _ => "other",
+        };
+        counter!(RESETS, "reason" => reason).increment(1);
     }
 }
 
@@ -166,6 +171,11 @@ impl FeedCount {
             self.feeds.states[state as usize].increment(1.0);
             self.state = state;
         }
+    }
+
+    /// The subscriber is told to begin anew.
+    pub fn reset(&mut self, reason: &ResetReason) {
+        self.feeds.reset(reason);
     }
 
     /// Events were read from the log.

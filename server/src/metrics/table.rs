@@ -194,6 +194,8 @@ table! {
 
     // The log.
 
+    /// Events that were removed because they are kept no longer.
+    EVENTS_REMOVED = "rethread_events_removed_total", Counter, Count, [];
     /// Events in one group commit.
     COMMIT_EVENTS = "rethread_commit_events", Histogram(SIZES), Count, [];
     /// What writing and syncing one group commit takes.

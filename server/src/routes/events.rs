@@ -27,7 +27,7 @@ use super::{
 use crate::{
     auth::Scope,
     bridge::publish::Publisher,
-    log::{PageLimit, frame},
+    log::{PageLimit, ThreadInfo, frame},
     schema,
     socket::wrong_number,
 };
@@ -173,10 +173,10 @@ pub(super) async fn read(
         return Ok(stream::open(&app.shared, grant, &thread, start, &asking)?);
     }
     let after = match start(page.after.as_deref(), info.epoch)? {
-        rethread_shared::frame::Start::Beginning => 0,
+        rethread_shared::frame::Start::Beginning => info.first - 1,
         rethread_shared::frame::Start::Now => info.head,
         rethread_shared::frame::Start::After(position) => {
-            check_position(position, info.epoch, info.head)?;
+            check_position(position, &info)?;
             position.seq
         }
     };
@@ -184,6 +184,13 @@ pub(super) async fn read(
     let log = app.shared.bridge.log();
     let limit = PageLimit { events: limit, bytes: PAGE_BYTES_MAX };
     let records = log.read(&thread, after, limit).await.map_err(WireError::from)?;
+    if records.first().map_or(after < info.head, |first| first.seq > after + 1)
+        && page.after.as_deref().is_some_and(|after| after != "start")
+    {
+        // Removed between the two looks at it.
+        let info = app.shared.bridge.thread(&thread, &grant)?;
+        check_position(Position { epoch: info.epoch, seq: after }, &info)?;
+    }
     let (first, last) = match (records.first(), records.last()) {
         (Some(first), Some(last)) => (first.seq, last.seq),
         _ => (after + 1, after),
@@ -241,15 +248,16 @@ fn start(after: Option<&str>, epoch: Epoch) -> Result<rethread_shared::frame::St
 }
 
 /// A page has no way to begin anew by itself, as a subscription has; so it says what is wrong.
-fn check_position(position: Position, epoch: Epoch, head: u64) -> Result<(), WireError> {
-    if position.epoch == epoch && position.seq <= head {
+fn check_position(position: Position, thread: &ThreadInfo) -> Result<(), WireError> {
+    let (epoch, head, first) = (thread.epoch, thread.head, thread.first - 1);
+    if position.epoch == epoch && (first..=head).contains(&position.seq) {
         return Ok(());
     }
     Err(WireError::new(
         ErrorCode::PositionLost,
-        "the position is of another incarnation of this log, or beyond its end; \
-         drop what you have of this thread and read it from the start",
+        "the position is of another incarnation of this log, beyond its end, or before the first event \
+         that is kept; drop what you have of this thread and read it from the start",
     )
-    .with_expected(format!("{epoch}:0 to {epoch}:{head}"))
+    .with_expected(format!("{epoch}:{first} to {epoch}:{head}"))
     .with_received(&position.to_string()))
 }

@@ -22,7 +22,7 @@ use crate::{
     auth::{Access, Grant, Scope},
     bridge::Bridge,
     connections::{self, Connections, Place},
-    feed::Feed,
+    feed::{Due, Feed, Opening},
     log::{frame::Frame, tail::Wake},
     metrics::meters::Transport,
     socket::Shared,
@@ -80,12 +80,7 @@ pub(super) fn open(
         Feed::open(&**bridge.log(), thread, start, more.clone(), shared.connections.feeds())?;
     place.card().introduce(access.grant().user(), None);
     place.card().follow(feed.cursor());
-    let mut text = String::from(": rethread\n\n");
-    if let Some(reset) = opening.reset {
-        let reset = serde_json::to_string(&reset).expect("a reset is JSON");
-        // A new position too: whoever reconnects now must not ask for the old one again.
-        let _ = write!(text, "id: {}:0\nevent: reset\ndata: {reset}\n\n", feed.epoch());
-    }
+    let text = format!(": rethread\n\n{}", begin_anew(&opening));
     let stream = Stream {
         feed: Some(feed),
         access,
@@ -145,7 +140,8 @@ impl Stream {
             }
             match feed.next(&**self.bridge.log()).await {
                 // Looked at again before it is sent: it may have been revoked while it was read.
-                Ok(Some(frame)) => {
+                Ok(Some(Due::Reset(opening))) => return Some(begin_anew(&opening).into()),
+                Ok(Some(Due::Events(frame))) => {
                     self.held = Some(frame);
                     continue;
                 }
@@ -165,6 +161,15 @@ impl Stream {
             }
         }
     }
+}
+
+/// The event that tells of a reset; nothing where there is none. With a new position: whoever reconnects
+/// now must not ask for the old one again.
+fn begin_anew(opening: &Opening) -> String {
+    let Some(reset) = &opening.reset else { return String::new() };
+    let (epoch, after) = (reset.epoch, opening.subscribed.after);
+    let reset = serde_json::to_string(reset).expect("a reset is JSON");
+    format!("id: {epoch}:{after}\nevent: reset\ndata: {reset}\n\n")
 }
 
 /// The last words of a stream: why it ends, for the client to know whether to come back.

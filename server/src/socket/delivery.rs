@@ -22,7 +22,7 @@ use crate::{
     auth::{Access, Grant, Scope},
     bridge::{Bridge, desk::ConnectionId},
     connections::Card,
-    feed::{Feed, Opening},
+    feed::{Due as Next, Feed, Opening},
     log::{Log, LogError, frame::Frame, tail::Wake},
     metrics::meters::Feeds,
 };
@@ -171,7 +171,14 @@ impl Deliveries {
                 }
                 match subscription.feed.next(log).await {
                     Ok(None) => break,
-                    Ok(Some(frame)) => {
+                    Ok(Some(Next::Reset(Opening { reset, subscribed }))) => {
+                        let reset = reset.map(ServerFrame::Reset);
+                        for frame in reset.into_iter().chain([ServerFrame::Subscribed(subscribed)])
+                        {
+                            taken.messages.push(Message::Text(answers::text(&frame).into()));
+                        }
+                    }
+                    Ok(Some(Next::Events(frame))) => {
                         room = room.saturating_sub(frame.text.len());
                         taken.count(&frame);
                         trace(id, subscription.feed.thread(), &frame);

@@ -114,6 +114,27 @@ fn a_reset_is_told_and_begins_anew() {
 }
 
 #[test]
+fn a_reader_that_retention_overtakes_goes_on_from_what_is_kept() {
+    let mut desk = Desk::following(5);
+    desk.frame(events(1, 6, 6));
+    // In the middle of the subscription, unasked.
+    let reason = ResetReason::Retention;
+    desk.frame(ServerFrame::Reset(Reset { thread: thread(), epoch: epoch(1), reason }));
+    assert!(desk.is_told(|n| matches!(n, Notice::Reset { reason: ResetReason::Retention, .. })));
+    assert_eq!(desk.session.position(&thread()), None);
+    desk.frame(subscribed(1, 17, 15));
+    desk.frame(events(1, 16, 17));
+    desk.frame(events(1, 18, 18));
+    assert_eq!(desk.delivered(), [6, 16, 17, 18]);
+    assert_eq!(desk.ops(), Vec::<String>::new(), "nothing had to be asked for");
+    desk.closed(None);
+    desk.come_back();
+    assert_eq!(desk.ops()[1], "subscribe a after 18");
+    let resets = desk.notices.iter().filter(|n| matches!(n, Notice::Reset { .. })).count();
+    assert_eq!(resets, 1, "told once");
+}
+
+#[test]
 fn another_epoch_without_a_reset_is_told_all_the_same() {
     let mut desk = Desk::following(5);
     desk.closed(None);

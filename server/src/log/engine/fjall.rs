@@ -6,10 +6,10 @@ use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 use rethread_shared::{EventId, RunId, ThreadId};
 
 use super::{
-    Engine, EngineError, Group, RunChange, ThreadRow, keys,
+    Engine, EngineError, Group, GroupCut, RunChange, ThreadRow, keys,
     store::{Cause, StoreError},
 };
-use crate::log::{IdleRun, PageLimit, Past, Record, RunRecord};
+use crate::log::{Cut, IdleRun, PageLimit, Past, Record, RunRecord};
 
 /// fjall, an embedded log-structured store: one folder, one process.
 pub struct FjallEngine {
@@ -150,6 +150,12 @@ impl Engine for FjallEngine {
         for change in &group.runs {
             self.change_runs(&mut batch, change);
         }
+        for GroupCut { no, from, cut } in &group.cuts {
+            batch.insert(&self.firsts, no.to_be_bytes(), keys::cut(*cut));
+            for seq in *from..cut.first {
+                batch.remove(&self.events, keys::event(*no, seq));
+            }
+        }
         if let Some(probe) = group.probe {
             batch.insert(&self.firsts, keys::PROBE, probe.to_be_bytes());
         }
@@ -161,9 +167,17 @@ impl Engine for FjallEngine {
     }
 
     fn head(&self, no: u64) -> Result<u64, EngineError> {
-        let Some(last) = self.events.prefix(no.to_be_bytes()).next_back() else { return Ok(0) };
+        let Some(last) = self.events.prefix(no.to_be_bytes()).next_back() else {
+            return Ok(self.cut(no)?.first - 1);
+        };
         let key = last.key()?;
         keys::event_seq(&key).ok_or_else(|| EngineError("a key of `events` is broken".into()))
+    }
+
+    fn cut(&self, no: u64) -> Result<Cut, EngineError> {
+        let Some(value) = self.firsts.get(no.to_be_bytes())? else { return Ok(Cut::default()) };
+        let cut = keys::cut_parts(&value).filter(|cut| cut.first > 0);
+        cut.ok_or_else(|| EngineError("a row of `firsts` is broken".into()))
     }
 
     fn read(&self, no: u64, after: u64, limit: PageLimit) -> Result<Vec<Record>, EngineError> {

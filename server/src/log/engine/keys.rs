@@ -3,7 +3,7 @@
 
 use rethread_shared::{EventId, RunId, ThreadId};
 
-use crate::log::Past;
+use crate::log::{Cut, Past};
 
 /// `events`: thread number, seq → the event's text without `seq`.
 #[must_use]
@@ -99,6 +99,20 @@ pub fn past_parts(value: &[u8]) -> Option<Past> {
     Some(Past { until_ms: number(until_ms)?, until_seq: number(until_seq)? })
 }
 
+/// `firsts`: thread number → the seq of the first event that is kept, and until when the runs of those
+/// that are not were made. No row where all are kept.
+#[must_use]
+pub fn cut(cut: Cut) -> [u8; 16] {
+    event(cut.first, cut.until_ms)
+}
+
+/// What is in a value of `firsts`, if it is that of a thread.
+#[must_use]
+pub fn cut_parts(value: &[u8]) -> Option<Cut> {
+    let (first, until_ms) = value.split_at_checked(8)?;
+    Some(Cut { first: number(first)?, until_ms: number(until_ms)? })
+}
+
 /// `firsts`: the row that probes write. No thread has the number 0.
 pub const PROBE: [u8; 8] = 0_u64.to_be_bytes();
 
@@ -171,6 +185,12 @@ mod tests {
             let known = Past { until_ms, until_seq };
             prop_assert_eq!(past_parts(&past(known)), Some(known));
         }
+
+        #[test]
+        fn a_cut_is_read_back(first: u64, until_ms: u64) {
+            let known = Cut { first, until_ms };
+            prop_assert_eq!(cut_parts(&cut(known)), Some(known));
+        }
     }
 
     #[test]
@@ -180,5 +200,6 @@ mod tests {
         assert_eq!(idle_parts(b"12345678no run"), None);
         assert_eq!(thread_run_run(&thread, b"short"), None);
         assert_eq!(past_parts(b"123456789"), None);
+        assert_eq!(cut_parts(&PROBE), None);
     }
 }

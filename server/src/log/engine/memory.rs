@@ -11,8 +11,8 @@ use std::{
 use parking_lot::{Mutex, MutexGuard};
 use rethread_shared::{EventId, RunId, ThreadId};
 
-use super::{Engine, EngineError, Group, RunChange, ThreadRow};
-use crate::log::{IdleRun, PageLimit, Past, Record, RunRecord};
+use super::{Engine, EngineError, Group, GroupCut, RunChange, ThreadRow};
+use crate::log::{Cut, IdleRun, PageLimit, Past, Record, RunRecord};
 
 /// Keeps everything in memory. Nothing survives the process. Clones are the same memory.
 #[derive(Clone, Debug, Default)]
@@ -41,6 +41,7 @@ struct Rows {
     runs: BTreeMap<RunId, RunRecord>,
     idle: BTreeSet<(u64, RunId)>,
     past: BTreeMap<ThreadId, Past>,
+    cuts: BTreeMap<u64, Cut>,
 }
 
 /// Writes wait as long as it is kept.
@@ -120,6 +121,12 @@ impl Engine for MemoryEngine {
         for change in &group.runs {
             rows.change_runs(change);
         }
+        for GroupCut { no, from, cut } in &group.cuts {
+            rows.cuts.insert(*no, *cut);
+            for seq in *from..cut.first {
+                rows.events.remove(&(*no, seq));
+            }
+        }
         if self.faults.answers.load(Ordering::SeqCst) {
             return Err(EngineError("injected: the write is not confirmed".into()));
         }
@@ -132,7 +139,13 @@ impl Engine for MemoryEngine {
 
     fn head(&self, no: u64) -> Result<u64, EngineError> {
         let rows = self.rows()?;
-        Ok(rows.events.range((no, 0)..=(no, u64::MAX)).next_back().map_or(0, |(key, _)| key.1))
+        let last = rows.events.range((no, 0)..=(no, u64::MAX)).next_back();
+        let gone = rows.cuts.get(&no).map_or(0, |cut| cut.first - 1);
+        Ok(last.map_or(gone, |(key, _)| key.1))
+    }
+
+    fn cut(&self, no: u64) -> Result<Cut, EngineError> {
+        Ok(self.rows()?.cuts.get(&no).copied().unwrap_or_default())
     }
 
     fn read(&self, no: u64, after: u64, limit: PageLimit) -> Result<Vec<Record>, EngineError> {

@@ -37,6 +37,8 @@ pub enum Table {
     ThreadRuns,
     /// Thread id → what is known of its runs that were forgotten.
     Past,
+    /// Thread number → the first event that is kept; under the number 0 what probes write.
+    Firsts,
 }
 
 /// What a scan is told after each entry.
@@ -67,7 +69,7 @@ pub trait Tables {
 
 impl Table {
     /// All tables.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Events,
         Self::Ids,
         Self::Threads,
@@ -78,6 +80,7 @@ impl Table {
         Self::Idle,
         Self::ThreadRuns,
         Self::Past,
+        Self::Firsts,
     ];
 
     /// Its name on disk.
@@ -94,6 +97,7 @@ impl Table {
             Self::Idle => "idle",
             Self::ThreadRuns => "thread_runs",
             Self::Past => "past",
+            Self::Firsts => "firsts",
         }
     }
 }

@@ -21,8 +21,8 @@ use super::{
 };
 use crate::{
     log::{
-        Appended, LogError, NewRecord, NewThread, Record, RequestId,
-        engine::{Engine, EngineError, Group, GroupEvent, RunChange, ThreadRow},
+        Appended, Cut, LogError, NewRecord, NewThread, Record, RequestId,
+        engine::{Engine, EngineError, Group, GroupCut, GroupEvent, RunChange, ThreadRow},
     },
     metrics::meters::Commits,
 };
@@ -51,6 +51,11 @@ pub(super) enum Job {
         change: RunChange,
         answer: oneshot::Sender<Result<(), LogError>>,
     },
+    Trim {
+        thread: Arc<OpenThread>,
+        cut: Cut,
+        answer: oneshot::Sender<Result<u64, LogError>>,
+    },
     Probe {
         answer: oneshot::Sender<Result<(), LogError>>,
         mark: oneshot::Sender<()>,
@@ -66,6 +71,10 @@ impl Job {
             }
             Self::Runs { change: RunChange::Forget(forget), .. } => {
                 (forget.runs.len() + forget.stale.len() + 1, 0)
+            }
+            Self::Trim { thread, cut, .. } => {
+                let events = cut.first.saturating_sub(thread.first());
+                (usize::try_from(events).unwrap_or(usize::MAX).clamp(1, GROUP_EVENTS_MAX), 0)
             }
             _ => (1, 0),
         }
@@ -324,6 +333,15 @@ impl Committer {
                     let _ = answer.send(done);
                 }));
             }
+            Job::Trim { thread, cut, answer } => match trim(engine, &thread, cut, staged) {
+                Ok(removed) => staged.answers.push(Box::new(move |done| {
+                    let _ = answer.send(done.map(|()| removed));
+                })),
+                Err(error) => {
+                    let _ = answer.send(Err(unavailable(&error)));
+                    return Err(error);
+                }
+            },
             Job::Probe { answer, mark } => {
                 self.probe += 1;
                 staged.group.probe = Some(self.probe);
@@ -406,6 +424,27 @@ fn number(
     Ok(appended)
 }
 
+/// Stages the removal of a thread's first events; gives how many. Only what was acknowledged before
+/// this group is removed, so a group never holds an event and its removal.
+fn trim(
+    engine: &dyn Engine,
+    thread: &OpenThread,
+    cut: Cut,
+    staged: &mut Staged,
+) -> Result<u64, EngineError> {
+    let no = thread.no;
+    let staged_before = staged.group.cuts.iter().rev().find(|other| other.no == no);
+    let before = staged_before.map_or_else(|| engine.cut(no), |other| Ok(other.cut))?;
+    let first = cut.first.min(thread.head() + 1);
+    if first <= before.first {
+        return Ok(0);
+    }
+    let until_ms = cut.until_ms.max(before.until_ms);
+    staged.group.cuts.push(GroupCut { no, from: before.first, cut: Cut { first, until_ms } });
+    thread.raise_first(first);
+    Ok(first - before.first)
+}
+
 /// The commit as a part of the traces of everything that it makes durable.
 fn trace(jobs: &[Job]) -> Span {
     let mut causes = jobs.iter().filter_map(|job| match job {
@@ -427,5 +466,6 @@ fn refuse(job: Job, error: &LogError) {
             drop(answer.send(Err(error.clone())));
         }
         Job::Append { answer, .. } => drop(answer.send(Err(error.clone()))),
+        Job::Trim { answer, .. } => drop(answer.send(Err(error.clone()))),
     }
 }

@@ -45,6 +45,9 @@ pub(super) struct OpenThread {
     created_at: u64,
     pub(super) title: Mutex<Option<Arc<str>>>,
     pub(super) head: AtomicU64,
+    /// The seq of the first event that is kept. Raised before those below are removed, so that whoever
+    /// finds them missing sees why.
+    first: AtomicU64,
     pub(super) tail: Mutex<Weak<Tail>>,
 }
 
@@ -121,6 +124,7 @@ impl Core {
         for thread in open.values() {
             let head = engine.head(thread.no)?;
             thread.head.store(head, Ordering::Release);
+            thread.first.store(engine.cut(thread.no)?.first, Ordering::Release);
             if let Some(row) = engine.thread(&thread.thread)? {
                 *thread.title.lock() = row.title.map(Into::into);
             }
@@ -147,8 +151,9 @@ impl Core {
         if let Some(open) = all.get(thread) {
             return Ok(Some(open.clone()));
         }
-        let head = self.engine()?.head(row.no)?;
-        let open = Arc::new(OpenThread::new(row, head));
+        let engine = self.engine()?;
+        let (head, first) = (engine.head(row.no)?, engine.cut(row.no)?.first);
+        let open = Arc::new(OpenThread::new(row, head, first));
         make_room(&mut all);
         all.insert(thread.clone(), open.clone());
         Ok(Some(open))
@@ -167,7 +172,7 @@ fn make_room(all: &mut HashMap<ThreadId, Arc<OpenThread>>) {
 }
 
 impl OpenThread {
-    fn new(row: ThreadRow, head: u64) -> Self {
+    fn new(row: ThreadRow, head: u64, first: u64) -> Self {
         Self {
             no: row.no,
             thread: row.thread,
@@ -176,6 +181,7 @@ impl OpenThread {
             created_at: row.created_at,
             title: Mutex::new(row.title.map(Into::into)),
             head: AtomicU64::new(head),
+            first: AtomicU64::new(first),
             tail: Mutex::default(),
         }
     }
@@ -191,11 +197,24 @@ impl OpenThread {
         self.head.load(Ordering::Acquire)
     }
 
+    /// The seq of the first event that is kept.
+    pub(super) fn first(&self) -> u64 {
+        self.first.load(Ordering::Acquire)
+    }
+
+    /// Events before this one are about to be removed.
+    pub(super) fn raise_first(&self, first: u64) {
+        self.first.fetch_max(first, Ordering::AcqRel);
+    }
+
     pub(super) fn info(&self) -> ThreadInfo {
+        // In this order: never more than one beyond the head.
+        let first = self.first();
         ThreadInfo {
             thread: self.thread.clone(),
             epoch: self.epoch,
             head: self.head(),
+            first,
             owner: self.owner.clone(),
             title: self.title.lock().clone(),
             created_at: self.created_at,

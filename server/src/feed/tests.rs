@@ -1,0 +1,121 @@
+use rethread_shared::EventId;
+
+use super::*;
+use crate::log::{Cut, LocalLog, NewRecord, NewThread, engine::memory::MemoryEngine};
+
+struct Nobody;
+
+impl Wake for Nobody {
+    fn wake(&self) {}
+}
+
+/// A log with one thread.
+struct World {
+    log: LocalLog,
+    thread: ThreadId,
+    epoch: Epoch,
+}
+
+impl World {
+    async fn with(events: u64) -> Self {
+        let log = LocalLog::open(Arc::new(MemoryEngine::default())).unwrap();
+        let (thread, epoch): (ThreadId, Epoch) =
+            ("thread_a".parse().unwrap(), "0000002a".parse().unwrap());
+        let (owner, title, created_at) = ("ann".to_owned(), None, 1);
+        let new = NewThread { thread: thread.clone(), owner, title, created_at, epoch };
+        log.create(new).await.unwrap();
+        let world = Self { log, thread, epoch };
+        world.append(1..events + 1).await;
+        world
+    }
+
+    async fn append(&self, ids: std::ops::Range<u64>) {
+        let events = ids.map(|n| NewRecord {
+            id: EventId::generate(n, [7; 10]),
+            body: format!(r#"{{"n":{n}}}"#).into(),
+            request: None,
+        });
+        self.log.append(&self.thread, events.collect()).await.unwrap();
+    }
+
+    async fn trim(&self, first: u64) -> u64 {
+        self.log.trim(&self.thread, Cut { first, until_ms: 0 }).await.unwrap()
+    }
+
+    fn after(&self, seq: u64) -> Start {
+        Start::After(Position { epoch: self.epoch, seq })
+    }
+
+    fn open(&self, start: Start) -> (Feed, Opening) {
+        let meters = Arc::<Feeds>::default();
+        Feed::open(&self.log, &self.thread, start, Arc::new(Nobody), &meters).unwrap()
+    }
+
+    /// What is next, when something is.
+    async fn next(&self, feed: &mut Feed) -> Due {
+        loop {
+            match feed.next(&self.log).await.unwrap() {
+                Some(due) => return due,
+                None => tokio::task::yield_now().await,
+            }
+        }
+    }
+
+    async fn events(&self, feed: &mut Feed) -> (u64, u64) {
+        match self.next(feed).await {
+            Due::Events(frame) => (frame.first, frame.last),
+            Due::Reset(opening) => panic!("{opening:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_position_below_the_first_event_gets_a_reset_and_then_all_that_is_kept() {
+    let world = World::with(9).await;
+    assert_eq!(world.trim(7).await, 6);
+    assert_eq!(world.trim(5).await, 0, "what is removed is not kept again");
+    let retention = Some(ResetReason::Retention);
+    for (start, reset) in [
+        (Start::Beginning, None),
+        (world.after(0), retention),
+        (world.after(5), retention),
+        (world.after(6), None),
+        (world.after(10), Some(ResetReason::PositionAhead)),
+    ] {
+        let (mut feed, opening) = world.open(start);
+        assert_eq!(opening.reset.map(|reset| reset.reason), reset);
+        assert_eq!((opening.subscribed.after, opening.subscribed.head), (6, 9), "{start:?}");
+        assert_eq!(world.events(&mut feed).await, (7, 9));
+        assert!(feed.next(&world.log).await.unwrap().is_none());
+    }
+}
+
+#[tokio::test]
+async fn a_reader_that_is_overtaken_gets_a_reset_and_never_a_hole() {
+    for kept in [0, 2] {
+        let world = World::with(9).await;
+        let (mut feed, opening) = world.open(world.after(3));
+        assert!(opening.reset.is_none());
+        assert_eq!(world.trim(10 - kept).await, 9 - kept);
+        let Due::Reset(opening) = world.next(&mut feed).await else { panic!("a hole") };
+        assert_eq!(opening.reset.unwrap().reason, ResetReason::Retention);
+        assert_eq!((opening.subscribed.after, opening.subscribed.head), (9 - kept, 9));
+        if kept > 0 {
+            assert_eq!(world.events(&mut feed).await, (8, 9));
+        }
+        assert!(feed.next(&world.log).await.unwrap().is_none(), "told once");
+        world.append(10..11).await;
+        assert_eq!(world.events(&mut feed).await, (10, 10), "numbering goes on");
+    }
+}
+
+#[tokio::test]
+async fn what_is_removed_ends_at_the_head() {
+    let world = World::with(3).await;
+    assert_eq!(world.trim(1_000).await, 3);
+    let info = world.log.thread(&world.thread).unwrap().unwrap();
+    assert_eq!((info.first, info.head), (4, 3));
+    let (mut feed, opening) = world.open(Start::Beginning);
+    assert_eq!((opening.subscribed.after, opening.subscribed.head), (3, 3));
+    assert!(feed.next(&world.log).await.unwrap().is_none());
+}
