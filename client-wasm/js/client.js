@@ -75,7 +75,7 @@ export class Client {
 
   on(type, handler) {
     if (type !== "status") {
-      throw new RethreadError("bad_option", 'a client calls handlers of "status" only');
+      throw new RethreadError("bad_option", 'a client has "status" only');
     }
     return this.#handlers.add(handler);
   }
