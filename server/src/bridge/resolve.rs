@@ -15,7 +15,7 @@
 mod direct;
 mod legacy;
 pub mod orchestrator;
-mod refusal;
+pub(super) mod refusal;
 mod registry;
 mod remembered;
 mod standard;

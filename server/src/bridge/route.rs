@@ -8,7 +8,7 @@ use rethread_shared::{RunId, ThreadId, WireError};
 
 use super::{
     Bridge,
-    resolve::{Trail, step::StepName},
+    resolve::{Trail, refusal, step::StepName},
 };
 use crate::{
     auth::Grant,
@@ -47,8 +47,13 @@ impl Bridge {
         if resolved.step == StepName::Orchestrator {
             // Nobody else gives a run its thread meanwhile.
             let _assigning = self.assigning.lock().await;
-            if self.log.recall(run)?.is_some_and(|known| known.thread != resolved.thread) {
-                return Box::pin(self.thread_of(run, grant)).await;
+            if let Some(known) = self.log.recall(run)?
+                && known.thread != resolved.thread
+            {
+                // The registry comes first, for whoever may use its thread; nobody else learns more
+                // than of a run that is not known.
+                let may_use = may_use(&known.thread)?;
+                return may_use.then_some(known.thread).ok_or_else(|| refusal::unresolved(run));
             }
             let runs = self.runs.of(&resolved.thread);
             runs.lock().await.remember(&*self.log, &resolved.thread, run).await?;

@@ -1,0 +1,46 @@
+//! What the registry says, and who believes it.
+
+use futures_util::{FutureExt, future::BoxFuture};
+
+use super::*;
+use crate::bridge::resolve::orchestrator::{
+    Orchestrator, OrchestratorError,
+    guard::Guard,
+    settings::{About, OrchestratorSettings},
+};
+
+/// Has every run as one of this thread.
+struct Says(ThreadId);
+
+impl Orchestrator for Says {
+    fn thread_of<'a>(
+        &'a self,
+        _: &'a RunId,
+    ) -> BoxFuture<'a, Result<Option<ThreadId>, OrchestratorError>> {
+        std::future::ready(Ok(Some(self.0.clone()))).boxed()
+    }
+}
+
+fn start(run: &RunId, n: u8) -> String {
+    event(run, n, "agent_started", r#"{"agent":"x"}"#)
+}
+
+#[tokio::test]
+async fn an_orchestrator_that_the_registry_contradicts_gives_no_run_away() {
+    let says = Arc::new(Says("thread_a".parse().unwrap()));
+    let guard = Guard::new(says, OrchestratorSettings::default(), None);
+    let orchestrator = Some(Asked { guard, about: About::Opaque });
+    let world = World::made(Setup { orchestrator, ..Setup::default() }).await;
+    let theirs = world.thread_of("bob", "thread_b").await;
+    let (run, other) = ("run_00000000000a".parse().unwrap(), "run_00000000000b".parse().unwrap());
+    world.bridge.migrate(&run, &theirs).await.unwrap();
+    for n in 1..=2 {
+        let events = [start(&run, n)];
+        let refused = tokio::time::timeout(Duration::from_secs(20), world.publish(&events)).await;
+        assert_eq!(refused.expect("an answer"), [Err("run_unresolved".into())]);
+    }
+    assert_eq!(world.publish(&[start(&other, 3)]).await, [Ok((1, false))], "nobody is kept out");
+    let both = World { grant: grant("bob", &["thread_a"]).into(), ..world };
+    assert!(both.publish(&[start(&run, 4)]).await[0].is_ok());
+    assert_eq!(both.bridge.log().thread(&theirs).unwrap().unwrap().head, 1);
+}
