@@ -9,7 +9,7 @@ use std::{
 
 use futures_util::future::join_all;
 use rethread_shared::{
-    EventId, EventKind, RunId, ThreadId, WireError, event::Envelope, frame::Outcome,
+    ErrorCode, EventId, EventKind, RunId, ThreadId, WireError, event::Envelope, frame::Outcome,
     order::RunState,
 };
 use tokio::sync::Mutex;
@@ -215,7 +215,13 @@ impl Bridge {
                     }
                     accepted.push(event);
                 }
-                Err(error) => outcomes[event.place] = Some(refused(event.given, error)),
+                Err(error) => {
+                    if error.code == ErrorCode::RunConflict {
+                        // What was remembered of it is not so.
+                        self.resolver.forget([&event.run]);
+                    }
+                    outcomes[event.place] = Some(refused(event.given, error));
+                }
             }
         }
         if accepted.is_empty() {

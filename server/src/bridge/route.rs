@@ -18,7 +18,7 @@ use crate::{
 impl Bridge {
     /// The thread of a run that was resolved before; none when there is anything to be looked into.
     pub(super) fn known_thread_of(&self, run: &RunId, grant: &Grant) -> Option<ThreadId> {
-        let thread = self.resolver.remembered(run)?;
+        let thread = self.resolver.remembered(run, self.log.term())?;
         if run.embedded_thread().is_some_and(|named| *named != thread) {
             return None;
         }

@@ -223,6 +223,7 @@ impl ThreadRuns {
             first = record.is_some().then_some(before);
         }
         let known = match record {
+            Some(record) if record.thread != *thread => return Err(moved(run)),
             Some(record) => {
                 let (state, _) = replay(log, &record).await?;
                 Known::remembered(state, record, &self.registered)
@@ -321,6 +322,16 @@ impl ThreadRuns {
         self.known.clear();
         self.unsettled = true;
     }
+}
+
+/// The registry has the run in another thread than it was looked for in. Not told which: who asks need
+/// not be allowed to know.
+fn moved(run: &RunId) -> WireError {
+    let text = format!(
+        "run {run} was given to another thread meanwhile, so nothing is stored; \
+         `rethread resolve {run}` shows which it belongs to"
+    );
+    WireError::new(ErrorCode::RunConflict, text).with_received(run.as_str())
 }
 
 /// False when it is certain that the run is none of those that were forgotten.

@@ -11,6 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use futures_util::future::join_all;
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 use rethread_shared::{
     Payload, RunId, ThreadId, WireError, event::AgentFailed, id::RunForm, limits::SWEEP_STEP_RUNS,
@@ -208,10 +209,10 @@ impl Bridge {
         under_way: Vec<futures_util::future::BoxFuture<'static, Result<(), crate::log::LogError>>>,
         runs: Vec<RunId>,
     ) -> Result<u64, WireError> {
-        for done in under_way {
-            done.await?;
-        }
+        let done = join_all(under_way).await;
+        // Also when it failed: some of it may be stored all the same.
         self.resolver.forget(&runs);
+        done.into_iter().collect::<Result<(), _>>()?;
         self.runs.registered().remove(runs.len() as u64);
         Ok(runs.len() as u64)
     }

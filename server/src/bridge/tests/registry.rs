@@ -3,10 +3,13 @@
 use futures_util::{FutureExt, future::BoxFuture};
 
 use super::*;
-use crate::bridge::resolve::orchestrator::{
-    Orchestrator, OrchestratorError,
-    guard::Guard,
-    settings::{About, OrchestratorSettings},
+use crate::{
+    bridge::resolve::orchestrator::{
+        Orchestrator, OrchestratorError,
+        guard::Guard,
+        settings::{About, OrchestratorSettings},
+    },
+    log::RunRecord,
 };
 
 /// Has every run as one of this thread.
@@ -43,4 +46,24 @@ async fn an_orchestrator_that_the_registry_contradicts_gives_no_run_away() {
     let both = World { grant: grant("bob", &["thread_a"]).into(), ..world };
     assert!(both.publish(&[start(&run, 4)]).await[0].is_ok());
     assert_eq!(both.bridge.log().thread(&theirs).unwrap().unwrap().head, 1);
+}
+
+#[tokio::test]
+async fn a_run_that_another_thread_has_got_is_not_stored_where_it_was() {
+    let world = World::new(SLOW).await;
+    let run: RunId = "run_00000000000a".parse().unwrap();
+    world.bridge.migrate(&run, &world.thread).await.unwrap();
+    assert!(world.publish(&[start(&run, 1)]).await[0].is_ok());
+    assert!(world.publish(&whole_run(&run)[4..]).await[0].is_ok());
+    // The registry forgets it while what it said is remembered, and another thread gets it.
+    let other = world.thread_of("ann", "thread_b").await;
+    let record = world.log.recall(&run).unwrap().unwrap();
+    let moved = RunRecord { thread: other.clone(), after: 0, live: true, ..record };
+    world.log.remember(moved).await.unwrap();
+    world.bridge.runs.of(&world.thread).lock().await.drop_run(&run);
+    let refused = world.publish(&[start(&run, 9)]).await;
+    assert_eq!(refused, [Err("run_conflict".into())]);
+    assert_eq!(world.kinds().await.len(), 2, "nothing is stored");
+    assert_eq!(world.publish(&[start(&run, 9)]).await, [Ok((1, false))], "where it belongs");
+    assert_eq!(world.log.thread(&other).unwrap().unwrap().head, 1);
 }
