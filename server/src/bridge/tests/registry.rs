@@ -67,3 +67,30 @@ async fn a_run_that_another_thread_has_got_is_not_stored_where_it_was() {
     assert_eq!(world.publish(&[start(&run, 9)]).await, [Ok((1, false))], "where it belongs");
     assert_eq!(world.log.thread(&other).unwrap().unwrap().head, 1);
 }
+
+#[tokio::test]
+async fn an_agent_that_comes_back_under_the_other_id_of_its_run_is_not_lost() {
+    let mut world = World::new(SLOW).await;
+    let run: RunId = "run_00000000000a".parse().unwrap();
+    let standard = world.bridge.migrate(&run, &world.thread).await.unwrap().standard;
+    let events = whole_run(&standard);
+    let (agent, _notes) = world.agent(1);
+    assert!(world.publish_over(Some(agent), &[start(&run, 1)]).await[0].is_ok());
+    world = world.restart(QUICK).await;
+    let (served, _notes) = world.agent(2);
+    assert!(world.publish_over(Some(served), &events[1..2]).await[0].is_ok());
+    world.patience_is_over().await;
+    assert!(world.publish_over(Some(served), &events[2..3]).await[0].is_ok());
+    world.bridge.disconnected(served);
+    // The same when it says so.
+    let (named, mut notes) = world.agent(3);
+    let runs = std::slice::from_ref(&standard);
+    world.bridge.serve(named, "docs", runs, &world.grant).await.unwrap();
+    world.patience_is_over().await;
+    let seq = world.bridge.cancel(&standard, None, &world.grant).await.unwrap();
+    for id in [&run, &standard] {
+        let Some(Note::Cancelled(note)) = notes.recv().await else { panic!("cancelled") };
+        assert_eq!((&note.run, note.seq), (id, seq));
+    }
+    assert_eq!(world.bridge.figures().with + world.bridge.figures().away, 0);
+}
