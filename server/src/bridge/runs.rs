@@ -226,7 +226,13 @@ impl ThreadRuns {
             Some(record) if record.thread != *thread => return Err(moved(run)),
             Some(record) => {
                 let (state, _) = replay(log, &record).await?;
-                Known::remembered(state, record, &self.registered)
+                let mut known = Known::remembered(state, record, &self.registered);
+                if known.goes_on() && !known.record.live {
+                    // Its end was noted, and lost.
+                    known.record.live = true;
+                    drop(log.remember_in(self.term, vec![known.note()]));
+                }
+                known
             }
             None => self.unknown(log, thread, run).await?,
         };
@@ -299,9 +305,10 @@ impl ThreadRuns {
         thread: &ThreadId,
         run: &RunId,
     ) -> Result<(), WireError> {
+        let term = self.term;
         let known = self.known(log, thread, run).await?;
         known.record.live = false;
-        drop(known.remember(log));
+        drop(log.remember_in(term, vec![known.note()]));
         Ok(())
     }
 
@@ -409,12 +416,17 @@ impl Known {
         &mut self,
         log: &dyn Log,
     ) -> impl Future<Output = Result<(), LogError>> + use<> {
+        log.remember(self.note())
+    }
+
+    /// The run as it is now, for the registry to remember.
+    pub(super) fn note(&mut self) -> RunRecord {
         if !std::mem::replace(&mut self.is_remembered, true) {
             self.registered.add(1);
         }
         self.record.active_at = self.registered.clock.unix_ms();
         self.written = self.registered.clock.uptime_ms();
-        log.remember(self.record.clone())
+        self.record.clone()
     }
 
     /// Takes the next event, which is about to be queued. `connected` says that it came over a

@@ -94,3 +94,18 @@ async fn an_agent_that_comes_back_under_the_other_id_of_its_run_is_not_lost() {
     }
     assert_eq!(world.bridge.figures().with + world.bridge.figures().away, 0);
 }
+
+#[tokio::test]
+async fn a_run_that_goes_on_is_live_again_when_only_the_note_of_its_end_was_stored() {
+    let world = World::new(SLOW).await;
+    let run = world.bridge.mint_run(&world.thread, &world.grant).await.unwrap();
+    assert!(world.publish(&whole_run(&run)[..1]).await[0].is_ok());
+    let record = world.log.recall(&run).unwrap().unwrap();
+    world.log.remember(RunRecord { live: false, ..record }).await.unwrap();
+    let world = world.restart(SLOW).await;
+    assert!(world.publish(&whole_run(&run)[1..2]).await[0].is_ok());
+    assert!(world.log.recall(&run).unwrap().unwrap().live, "it is looked after");
+    assert!(world.publish(&whole_run(&run)[2..]).await.iter().all(Result::is_ok));
+    world.log.append(&world.thread, Vec::new()).await.unwrap();
+    assert!(!world.log.recall(&run).unwrap().unwrap().live);
+}

@@ -117,6 +117,12 @@ async fn what_counts_on_something_lost_is_refused_until_its_owner_has_read_anew(
     stage.log.append_in(term, &stage.thread, Vec::new()).await.expect("settling needs no term");
     let now = stage.log.append_in(stage.log.term(), &stage.thread, events(1..2)).await;
     assert_eq!(places(&now.unwrap()), [(1, false)]);
+    let run = run_of(&stage.thread);
+    let stale = stage.log.remember_in(term, vec![run.clone()]).await;
+    assert!(matches!(stale, Err(LogError::Unavailable { .. })), "{stale:?}");
+    assert_eq!(stage.log.recall(&run.run).unwrap(), None);
+    stage.log.remember_in(stage.log.term(), vec![run.clone()]).await.unwrap();
+    assert_eq!(stage.log.recall(&run.run).unwrap(), Some(run));
 }
 
 #[tokio::test]
