@@ -9,7 +9,7 @@ use crate::{
         guard::Guard,
         settings::{About, OrchestratorSettings},
     },
-    log::RunRecord,
+    log::{Condition, Forget, RunRecord},
 };
 
 /// Has every run as one of this thread.
@@ -108,4 +108,28 @@ async fn a_run_that_goes_on_is_live_again_when_only_the_note_of_its_end_was_stor
     assert!(world.publish(&whole_run(&run)[2..]).await.iter().all(Result::is_ok));
     world.log.append(&world.thread, Vec::new()).await.unwrap();
     assert!(!world.log.recall(&run).unwrap().unwrap().live);
+}
+
+#[tokio::test]
+async fn a_migration_of_which_half_is_stored_is_made_whole_when_it_is_asked_for_again() {
+    let world = World::new(SLOW).await;
+    let run: RunId = "run_00000000000a".parse().unwrap();
+    world.engine.fail_writes(true);
+    world.bridge.migrate(&run, &world.thread).await.unwrap_err();
+    world.engine.fail_writes(false);
+    let mut condition = world.log.condition();
+    condition.wait_for(|now| *now == Condition::Sound).await.unwrap();
+    let first = world.bridge.migrate(&run, &world.thread).await.unwrap();
+    assert!(first.is_new, "nothing of it was stored");
+    let second = world.log.recall(&first.standard).unwrap().unwrap();
+    assert_eq!(second.first.as_ref(), Some(&run));
+    // As versions did that wrote the two one by one.
+    let half = Forget { runs: vec![second], ..Forget::default() };
+    world.log.forget(half).await.unwrap();
+    let again = world.bridge.migrate(&run, &world.thread).await.unwrap();
+    assert_eq!((again.is_new, &again.standard), (false, &first.standard));
+    let second = world.log.recall(&first.standard).unwrap().unwrap();
+    assert_eq!(second.first.as_ref(), Some(&run));
+    assert!(world.publish(&[start(&first.standard, 1)]).await[0].is_ok());
+    assert_eq!(world.publish(&[start(&run, 2)]).await, [Err("run_order".into())], "the same run");
 }
