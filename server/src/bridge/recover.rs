@@ -17,7 +17,7 @@ impl Bridge {
     /// # Errors
     /// `log_unavailable`.
     pub async fn recover(self: &Arc<Self>) -> Result<(), WireError> {
-        self.runs.registered().set(self.log.count_runs().await?);
+        self.runs.registered().recount(&*self.log).await?;
         let mut threads: BTreeMap<ThreadId, Vec<RunRecord>> = BTreeMap::new();
         let mut after = None;
         loop {

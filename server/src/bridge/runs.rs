@@ -106,8 +106,17 @@ impl Registered {
         self.count.load(Ordering::Relaxed)
     }
 
-    pub(super) fn set(&self, count: u64) {
-        self.count.store(count, Ordering::Relaxed);
+    /// Counts them anew. What came and went meanwhile is kept, so it may be off by that, never more.
+    pub(super) async fn recount(&self, log: &dyn Log) -> Result<(), LogError> {
+        let before = self.count();
+        let counted = log.count_runs().await?;
+        self.update(|now| counted.saturating_add(now).saturating_sub(before));
+        Ok(())
+    }
+
+    fn update(&self, change: impl Fn(u64) -> u64) {
+        let change = |now| Some(change(now));
+        let _ = self.count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, change);
     }
 
     pub(super) fn add(&self, runs: u64) {
@@ -122,7 +131,7 @@ impl Registered {
     }
 
     pub(super) fn remove(&self, runs: u64) {
-        self.count.fetch_sub(runs, Ordering::Relaxed);
+        self.update(|now| now.saturating_sub(runs));
     }
 
     /// Refuses a new run when there are too many that go on.

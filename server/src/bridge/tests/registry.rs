@@ -133,3 +133,20 @@ async fn a_migration_of_which_half_is_stored_is_made_whole_when_it_is_asked_for_
     assert!(world.publish(&[start(&first.standard, 1)]).await[0].is_ok());
     assert_eq!(world.publish(&[start(&run, 2)]).await, [Err("run_order".into())], "the same run");
 }
+
+#[tokio::test]
+async fn the_count_of_runs_never_goes_below_none_and_is_right_after_a_recount() {
+    let world = World::new(SLOW).await;
+    let registered = world.bridge.runs.registered();
+    registered.remove(3);
+    assert_eq!(registered.count(), 0);
+    for _ in 0..5 {
+        world.bridge.mint_run(&world.thread, &world.grant).await.unwrap();
+    }
+    registered.add(100);
+    world.bridge.recover().await.unwrap();
+    assert_eq!(registered.count(), 5);
+    registered.remove(6);
+    assert_eq!(registered.count(), 0);
+    assert!(registered.require_room().is_ok());
+}
