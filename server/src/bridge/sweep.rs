@@ -308,8 +308,11 @@ impl Bridge {
         let ids: Vec<_> = runs.iter().map(|record| record.run.clone()).collect();
         held.drop_run(&record.run);
         let forget = self.log.forget(Forget { runs, ..Forget::default() });
+        // Held until that is durable: who comes before would still find it in the registry, and write
+        // nothing when it is used.
+        let forgotten = self.forgotten(vec![forget], ids).await;
         drop(held);
-        self.forgotten(vec![forget], ids).await
+        forgotten
     }
 
     /// Ends a run of which nothing was heard for too long. False when it has moved on meanwhile.
