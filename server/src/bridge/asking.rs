@@ -35,7 +35,10 @@ impl Bridge {
         let run = self.new_run(thread)?;
         let runs = self.runs.of(thread);
         let _room = self.queue.enter(1, 0).await;
-        let remembered = runs.lock().await.register(&*self.log, thread, &run, Origin::Published)?;
+        let mut held = runs.lock().await;
+        held.refresh(&*self.log);
+        let remembered = held.register(&*self.log, thread, &run, Origin::Published)?;
+        drop(held);
         remembered.await?;
         Ok(run)
     }
@@ -231,6 +234,7 @@ impl Bridge {
             let Ok((thread, record)) = self.registered(run, grant) else { continue };
             let held = self.runs.of(&thread.thread);
             let mut held = held.lock().await;
+            held.refresh(&*self.log);
             match &held.known(&*self.log, &thread.thread, run).await?.state {
                 RunState::Running { .. } => self.watch(self.desk.bind(&record.run, connection)),
                 RunState::Ended { by: EventKind::AgentCancelled } => {

@@ -34,12 +34,17 @@ impl Bridge {
             let mut held = held.lock().await;
             held.refresh(&*self.log);
             settle(&*self.log, &thread).await?;
+            let records = self.still_live(&thread, records)?;
+            if records.is_empty() {
+                continue;
+            }
             let replayed = replay_all(&*self.log, &thread, &records).await?;
             for (record, (state, steps)) in records.into_iter().zip(replayed) {
                 match state {
                     RunState::Ended { .. } => {
                         self.desk.over(&record.run);
-                        drop(self.log.remember(RunRecord { live: false, ..record }));
+                        let ended = RunRecord { live: false, ..record };
+                        drop(self.log.remember_in(held.term(), vec![ended]));
                         continue;
                     }
                     _ if self.desk.knows(&record.run) => {}
@@ -62,6 +67,21 @@ impl Bridge {
             tracing::info!(waiting, away, "took up the runs of before");
         }
         Ok(())
+    }
+
+    /// Records as they are now that nobody else changes them; without those that have ended or were
+    /// forgotten since they were read.
+    fn still_live(
+        &self,
+        thread: &ThreadId,
+        records: Vec<RunRecord>,
+    ) -> Result<Vec<RunRecord>, WireError> {
+        let mut live = Vec::with_capacity(records.len());
+        for before in records {
+            let now = self.log.recall(&before.run)?;
+            live.extend(now.filter(|now| now.live && now.thread == *thread));
+        }
+        Ok(live)
     }
 
     /// Puts a message that no agent has taken on the desk again. False when it cannot be read: one must

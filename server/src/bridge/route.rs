@@ -56,7 +56,9 @@ impl Bridge {
                 return may_use.then_some(known.thread).ok_or_else(|| refusal::unresolved(run));
             }
             let runs = self.runs.of(&resolved.thread);
-            runs.lock().await.remember(&*self.log, &resolved.thread, run).await?;
+            let mut held = runs.lock().await;
+            held.refresh(&*self.log);
+            held.remember(&*self.log, &resolved.thread, run).await?;
         }
         Ok(resolved.thread)
     }

@@ -167,6 +167,7 @@ impl Bridge {
         for (thread, notes) in threads {
             let held = self.runs.of(&thread);
             let mut held = held.lock().await;
+            held.refresh(&*self.log);
             let mut forget = Forget::default();
             let mut past = self.log.past(&thread)?.unwrap_or_default();
             let mut seen = HashSet::new();
@@ -268,6 +269,7 @@ impl Bridge {
         let (ttl, silence) = (self.registry.ttl.as_ms(), self.run_settings.silence.as_ms());
         let held = self.runs.of(&record.thread);
         let mut held = held.lock().await;
+        held.refresh(&*self.log);
         if held.in_memory(&record.run).is_none() {
             let idle = self.clock.unix_ms().saturating_sub(record.idle_since());
             if idle < ttl.min(if silence == 0 { u64::MAX } else { silence }) {
@@ -299,6 +301,7 @@ impl Bridge {
     async fn forget_unused(&self, record: RunRecord) -> Result<u64, WireError> {
         let held = self.runs.of(&record.thread);
         let mut held = held.lock().await;
+        held.refresh(&*self.log);
         let known = held.known(&*self.log, &record.thread, &record.run).await?;
         if known.state != RunState::New || !self.is_silent(known, self.registry.ttl.as_ms()) {
             return Ok(0);
