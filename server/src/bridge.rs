@@ -44,6 +44,7 @@ use crate::{
 };
 use desk::Desk;
 use queue::{Queue, QueueSettings};
+use recover::Recoveries;
 use resolve::{Resolver, orchestrator::Asked};
 use runs::Runs;
 use settings::{RegistrySettings, RunSettings};
@@ -93,6 +94,7 @@ pub struct Bridge {
     /// Held by who gives a run its thread from outside: one at a time.
     assigning: tokio::sync::Mutex<()>,
     sweeping: Sweeping,
+    recoveries: Recoveries,
     desk: Desk,
     patience: Patience,
     /// Bounds what waits for the commit thread.
@@ -133,6 +135,7 @@ impl Bridge {
             clock: setup.clock,
             assigning: tokio::sync::Mutex::default(),
             sweeping: Sweeping::default(),
+            recoveries: Recoveries::default(),
             desk: Desk::default(),
             patience: setup.patience,
             queue: Queue::new(&setup.queue),
