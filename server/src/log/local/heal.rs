@@ -103,7 +103,8 @@ impl Committer {
         // Who is full goes on with a little more than the least, or it would be full again at once: each
         // time is a new term, and everybody reads anew.
         let is_full = matches!(self.trouble, Some(Trouble { kind: Kind::Full, .. }));
-        let least = self.reserve + if is_full { self.reserve / ROOM_MARGIN } else { 0 };
+        let margin = if is_full { self.reserve / ROOM_MARGIN } else { 0 };
+        let least = self.reserve.saturating_add(margin);
         (free < least).then(|| {
             let mib = |bytes: u64| bytes >> 20;
             format!(
