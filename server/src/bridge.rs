@@ -46,6 +46,7 @@ use crate::{
 };
 use desk::Desk;
 use queue::{Queue, QueueSettings};
+use recover::Recoveries;
 use resolve::{Resolver, orchestrator::Asked};
 use runs::Runs;
 use settings::{RegistrySettings, RetentionSettings, RunSettings};
@@ -98,6 +99,7 @@ pub struct Bridge {
     /// Held by who gives a run its thread from outside: one at a time.
     assigning: tokio::sync::Mutex<()>,
     sweeping: Sweeping,
+    recoveries: Recoveries,
     desk: Desk,
     patience: Patience,
     /// Bounds what waits for the commit thread.
@@ -139,6 +141,7 @@ impl Bridge {
             clock: setup.clock,
             assigning: tokio::sync::Mutex::default(),
             sweeping: Sweeping::default(),
+            recoveries: Recoveries::default(),
             desk: Desk::default(),
             patience: setup.patience,
             queue: Queue::new(&setup.queue),

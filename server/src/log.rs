@@ -123,7 +123,17 @@ pub trait Log: Send + Sync + 'static {
 
     /// Remembers a run. Like `append`, takes its place in the queue when called; a run remembered
     /// before an append is durable no later than it.
-    fn remember(&self, run: RunRecord) -> BoxFuture<'static, Result<(), LogError>>;
+    fn remember(&self, run: RunRecord) -> BoxFuture<'static, Result<(), LogError>> {
+        self.remember_in(self.term(), vec![run])
+    }
+
+    /// Remembers runs, all or none. Refused when `term` is over, for what is said of them may rest on
+    /// what was lost.
+    fn remember_in(
+        &self,
+        term: u64,
+        runs: Vec<RunRecord>,
+    ) -> BoxFuture<'static, Result<(), LogError>>;
 
     /// The run as last remembered.
     ///

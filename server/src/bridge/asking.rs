@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     auth::{Grant, Scope},
-    log::{Appended, ThreadInfo},
+    log::{Appended, RunRecord, ThreadInfo},
     metrics::meters,
     now,
 };
@@ -35,7 +35,10 @@ impl Bridge {
         let run = self.new_run(thread)?;
         let runs = self.runs.of(thread);
         let _room = self.queue.enter(1, 0).await;
-        let remembered = runs.lock().await.register(&*self.log, thread, &run, Origin::Published)?;
+        let mut held = runs.lock().await;
+        held.refresh(&*self.log);
+        let remembered = held.register(&*self.log, thread, &run, Origin::Published)?;
+        drop(held);
         remembered.await?;
         Ok(run)
     }
@@ -177,6 +180,9 @@ impl Bridge {
 
     /// A run's end is in the log: nobody works on it any more, and its agent is told when it was
     /// stopped.
+    ///
+    /// `run` is the id that the run is known by. One that was migrated has another, and its agent may
+    /// know it by that, so it is told both.
     pub(super) fn ended(&self, run: &RunId, kind: &EventKind, seq: u64) {
         tracing::debug!(%run, %kind, seq, "run ended");
         meters::run_ended(kind);
@@ -185,6 +191,9 @@ impl Bridge {
             && let Some(notes) = agent
         {
             tell_cancelled(&notes, run, seq);
+            if let Ok(Some(RunRecord { standard: Some(standard), .. })) = self.log.recall(run) {
+                tell_cancelled(&notes, &standard, seq);
+            }
         }
     }
 
@@ -225,8 +234,9 @@ impl Bridge {
             let Ok((thread, record)) = self.registered(run, grant) else { continue };
             let held = self.runs.of(&thread.thread);
             let mut held = held.lock().await;
+            held.refresh(&*self.log);
             match &held.known(&*self.log, &thread.thread, run).await?.state {
-                RunState::Running { .. } => self.watch(self.desk.bind(run, connection)),
+                RunState::Running { .. } => self.watch(self.desk.bind(&record.run, connection)),
                 RunState::Ended { by: EventKind::AgentCancelled } => {
                     // It was stopped while its agent was away.
                     let (_, steps) = replay(&*self.log, &record).await?;

@@ -51,11 +51,17 @@ impl Bridge {
         }
         let runs = self.runs.of(thread);
         let mut held = runs.lock().await;
+        held.refresh(log);
         let is_standard = matches!(run.form(), RunForm::Standard { .. });
-        let has_one = known.as_ref().is_some_and(|record| record.standard.is_some());
-        if is_standard || has_one {
+        let given = known.and_then(|record| record.standard);
+        // Where only half of an earlier migration was stored, the other half follows now.
+        let is_whole = match &given {
+            Some(standard) => log.recall(standard)?.is_some(),
+            None => is_standard,
+        };
+        if is_whole {
             held.remember(log, thread, run).await?;
-            let standard = known.and_then(|record| record.standard).unwrap_or_else(|| run.clone());
+            let standard = given.unwrap_or_else(|| run.clone());
             return Ok(Migrated {
                 run: run.clone(),
                 thread: thread.clone(),
@@ -63,24 +69,28 @@ impl Bridge {
                 is_new: false,
             });
         }
+        let term = held.term();
         let known = held.known(log, thread, run).await?;
-        let standard = self.free_standard(run, thread, known.record.created_at)?;
+        let is_new = given.is_none();
+        let standard = match given {
+            Some(standard) => standard,
+            None => self.free_standard(run, thread, known.record.created_at)?,
+        };
         known.record.standard = Some(standard.clone());
-        let remembered = known.remember(log);
+        let first = known.note();
         let second = RunRecord {
             run: standard.clone(),
             first: Some(run.clone()),
             standard: None,
             live: false,
-            ..known.record.clone()
+            ..first.clone()
         };
         self.runs.registered().add(1);
-        let second = log.remember(second);
+        let remembered = log.remember_in(term, vec![first, second]);
         drop(held);
         remembered.await?;
-        second.await?;
         tracing::info!(%run, %thread, %standard, "migrated");
-        Ok(Migrated { run: run.clone(), thread: thread.clone(), standard, is_new: true })
+        Ok(Migrated { run: run.clone(), thread: thread.clone(), standard, is_new })
     }
 
     fn free_standard(

@@ -120,7 +120,10 @@ impl Bridge {
         let event = NewEvent { id, run: run.clone(), at: Some(now), payload };
         let own = self.queue_own(thread, run, &event, None, still).await?;
         let seq = self.settle_own(id, own).await?.seq;
-        self.ended(run, &kind, seq);
+        // The desk knows it by one id, whichever it is ended under.
+        let record = self.log.recall(run).ok().flatten();
+        let first = record.and_then(|record| record.first);
+        self.ended(first.as_ref().unwrap_or(run), &kind, seq);
         Ok(seq)
     }
 

@@ -9,7 +9,7 @@ use std::{
 
 use futures_util::future::join_all;
 use rethread_shared::{
-    EventId, EventKind, RunId, ThreadId, WireError, event::Envelope, frame::Outcome,
+    ErrorCode, EventId, EventKind, RunId, ThreadId, WireError, event::Envelope, frame::Outcome,
     order::RunState,
 };
 use tokio::sync::Mutex;
@@ -204,18 +204,28 @@ impl Bridge {
         held.refresh(&*self.log);
         let mut accepted = Vec::with_capacity(events.len());
         let mut ended: Vec<RunId> = Vec::new();
-        for event in events {
+        for mut event in events {
             match admit(&*self.log, &mut held, &thread, &event, by.connection.is_some()).await {
                 Ok(is_new) => {
                     if event.kind.changes_order() {
                         held.queued.insert(event.record.id);
                     }
                     if is_new && event.kind.is_end() {
+                        // The desk knows it by one id, whichever it is published under.
+                        if let Ok(known) = held.known(&*self.log, &thread, &event.run).await {
+                            event.run = known.record.run.clone();
+                        }
                         ended.push(event.run.clone());
                     }
                     accepted.push(event);
                 }
-                Err(error) => outcomes[event.place] = Some(refused(event.given, error)),
+                Err(error) => {
+                    if error.code == ErrorCode::RunConflict {
+                        // What was remembered of it is not so.
+                        self.resolver.forget([&event.run]);
+                    }
+                    outcomes[event.place] = Some(refused(event.given, error));
+                }
             }
         }
         if accepted.is_empty() {
@@ -252,8 +262,8 @@ impl Bridge {
             let Ok(known) = held.known(&*self.log, thread, run).await else { continue };
             match by.connection {
                 _ if !matches!(known.state, RunState::Running { .. }) => {}
-                Some(connection) => self.watch(self.desk.bind(run, connection)),
-                None => self.desk.goes_on(run),
+                Some(connection) => self.watch(self.desk.bind(&known.record.run, connection)),
+                None => self.desk.goes_on(&known.record.run),
             }
         }
     }

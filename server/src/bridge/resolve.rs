@@ -15,7 +15,7 @@
 mod direct;
 mod legacy;
 pub mod orchestrator;
-mod refusal;
+pub(super) mod refusal;
 mod registry;
 mod remembered;
 mod standard;
@@ -75,9 +75,9 @@ impl Resolver {
         }
     }
 
-    /// The thread of a run that was resolved by the registry lately.
-    pub(super) fn remembered(&self, run: &RunId) -> Option<ThreadId> {
-        self.remembered.thread_of(run)
+    /// The thread of a run that was resolved by the registry lately, in this term of the log.
+    pub(super) fn remembered(&self, run: &RunId, term: u64) -> Option<ThreadId> {
+        self.remembered.thread_of(run, term)
     }
 
     /// A run that was remembered is what the caller needed.
@@ -85,7 +85,7 @@ impl Resolver {
         self.counts.add(StepName::Registry, Outcome::Found);
     }
 
-    /// The registry has forgotten these runs, durably: what it said of them counts no longer.
+    /// The registry has forgotten these runs, or may have: what it said of them counts no longer.
     pub(super) fn forget<'a>(&self, runs: impl IntoIterator<Item = &'a RunId>) {
         self.remembered.forget(runs);
     }

@@ -8,7 +8,7 @@ use rethread_shared::{RunId, ThreadId, WireError};
 
 use super::{
     Bridge,
-    resolve::{Trail, step::StepName},
+    resolve::{Trail, refusal, step::StepName},
 };
 use crate::{
     auth::Grant,
@@ -18,7 +18,7 @@ use crate::{
 impl Bridge {
     /// The thread of a run that was resolved before; none when there is anything to be looked into.
     pub(super) fn known_thread_of(&self, run: &RunId, grant: &Grant) -> Option<ThreadId> {
-        let thread = self.resolver.remembered(run)?;
+        let thread = self.resolver.remembered(run, self.log.term())?;
         if run.embedded_thread().is_some_and(|named| *named != thread) {
             return None;
         }
@@ -47,11 +47,18 @@ impl Bridge {
         if resolved.step == StepName::Orchestrator {
             // Nobody else gives a run its thread meanwhile.
             let _assigning = self.assigning.lock().await;
-            if self.log.recall(run)?.is_some_and(|known| known.thread != resolved.thread) {
-                return Box::pin(self.thread_of(run, grant)).await;
+            if let Some(known) = self.log.recall(run)?
+                && known.thread != resolved.thread
+            {
+                // The registry comes first, for whoever may use its thread; nobody else learns more
+                // than of a run that is not known.
+                let may_use = may_use(&known.thread)?;
+                return may_use.then_some(known.thread).ok_or_else(|| refusal::unresolved(run));
             }
             let runs = self.runs.of(&resolved.thread);
-            runs.lock().await.remember(&*self.log, &resolved.thread, run).await?;
+            let mut held = runs.lock().await;
+            held.refresh(&*self.log);
+            held.remember(&*self.log, &resolved.thread, run).await?;
         }
         Ok(resolved.thread)
     }

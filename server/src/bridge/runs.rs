@@ -106,8 +106,17 @@ impl Registered {
         self.count.load(Ordering::Relaxed)
     }
 
-    pub(super) fn set(&self, count: u64) {
-        self.count.store(count, Ordering::Relaxed);
+    /// Counts them anew. What came and went meanwhile is kept, so it may be off by that, never more.
+    pub(super) async fn recount(&self, log: &dyn Log) -> Result<(), LogError> {
+        let before = self.count();
+        let counted = log.count_runs().await?;
+        self.update(|now| counted.saturating_add(now).saturating_sub(before));
+        Ok(())
+    }
+
+    fn update(&self, change: impl Fn(u64) -> u64) {
+        let change = |now| Some(change(now));
+        let _ = self.count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, change);
     }
 
     pub(super) fn add(&self, runs: u64) {
@@ -122,7 +131,7 @@ impl Registered {
     }
 
     pub(super) fn remove(&self, runs: u64) {
-        self.count.fetch_sub(runs, Ordering::Relaxed);
+        self.update(|now| now.saturating_sub(runs));
     }
 
     /// Refuses a new run when there are too many that go on.
@@ -223,9 +232,16 @@ impl ThreadRuns {
             first = record.is_some().then_some(before);
         }
         let known = match record {
+            Some(record) if record.thread != *thread => return Err(moved(run)),
             Some(record) => {
                 let (state, _) = replay(log, &record).await?;
-                Known::remembered(state, record, &self.registered)
+                let mut known = Known::remembered(state, record, &self.registered);
+                if known.goes_on() && !known.record.live {
+                    // Its end was noted, and lost.
+                    known.record.live = true;
+                    drop(log.remember_in(self.term, vec![known.note()]));
+                }
+                known
             }
             None => self.unknown(log, thread, run).await?,
         };
@@ -307,9 +323,10 @@ impl ThreadRuns {
         thread: &ThreadId,
         run: &RunId,
     ) -> Result<(), WireError> {
+        let term = self.term;
         let known = self.known(log, thread, run).await?;
         known.record.live = false;
-        drop(known.remember(log));
+        drop(log.remember_in(term, vec![known.note()]));
         Ok(())
     }
 
@@ -330,6 +347,16 @@ impl ThreadRuns {
         self.known.clear();
         self.unsettled = true;
     }
+}
+
+/// The registry has the run in another thread than it was looked for in. Not told which: who asks need
+/// not be allowed to know.
+fn moved(run: &RunId) -> WireError {
+    let text = format!(
+        "run {run} was given to another thread meanwhile, so nothing is stored; \
+         `rethread resolve {run}` shows which it belongs to"
+    );
+    WireError::new(ErrorCode::RunConflict, text).with_received(run.as_str())
 }
 
 /// False when it is certain that the run is none of those that were forgotten.
@@ -416,12 +443,17 @@ impl Known {
         &mut self,
         log: &dyn Log,
     ) -> impl Future<Output = Result<(), LogError>> + use<> {
+        log.remember(self.note())
+    }
+
+    /// The run as it is now, for the registry to remember.
+    pub(super) fn note(&mut self) -> RunRecord {
         if !std::mem::replace(&mut self.is_remembered, true) {
             self.registered.add(1);
         }
         self.record.active_at = self.registered.clock.unix_ms();
         self.written = self.registered.clock.uptime_ms();
-        log.remember(self.record.clone())
+        self.record.clone()
     }
 
     /// Takes the next event, which is about to be queued. `connected` says that it came over a

@@ -11,6 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use futures_util::future::join_all;
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 use rethread_shared::{
     Payload, RunId, ThreadId, WireError, event::AgentFailed, id::RunForm, limits::SWEEP_STEP_RUNS,
@@ -166,6 +167,7 @@ impl Bridge {
         for (thread, notes) in threads {
             let held = self.runs.of(&thread);
             let mut held = held.lock().await;
+            held.refresh(&*self.log);
             let mut forget = Forget::default();
             let mut past = self.log.past(&thread)?.unwrap_or_default();
             let mut seen = HashSet::new();
@@ -208,10 +210,10 @@ impl Bridge {
         under_way: Vec<futures_util::future::BoxFuture<'static, Result<(), crate::log::LogError>>>,
         runs: Vec<RunId>,
     ) -> Result<u64, WireError> {
-        for done in under_way {
-            done.await?;
-        }
+        let done = join_all(under_way).await;
+        // Also when it failed: some of it may be stored all the same.
         self.resolver.forget(&runs);
+        done.into_iter().collect::<Result<(), _>>()?;
         self.runs.registered().remove(runs.len() as u64);
         Ok(runs.len() as u64)
     }
@@ -267,6 +269,7 @@ impl Bridge {
         let (ttl, silence) = (self.registry.ttl.as_ms(), self.run_settings.silence.as_ms());
         let held = self.runs.of(&record.thread);
         let mut held = held.lock().await;
+        held.refresh(&*self.log);
         if held.in_memory(&record.run).is_none() {
             let idle = self.clock.unix_ms().saturating_sub(record.idle_since());
             if idle < ttl.min(if silence == 0 { u64::MAX } else { silence }) {
@@ -298,6 +301,7 @@ impl Bridge {
     async fn forget_unused(&self, record: RunRecord) -> Result<u64, WireError> {
         let held = self.runs.of(&record.thread);
         let mut held = held.lock().await;
+        held.refresh(&*self.log);
         let known = held.known(&*self.log, &record.thread, &record.run).await?;
         if known.state != RunState::New || !self.is_silent(known, self.registry.ttl.as_ms()) {
             return Ok(0);
@@ -307,8 +311,11 @@ impl Bridge {
         let ids: Vec<_> = runs.iter().map(|record| record.run.clone()).collect();
         held.drop_run(&record.run);
         let forget = self.log.forget(Forget { runs, ..Forget::default() });
+        // Held until that is durable: who comes before would still find it in the registry, and write
+        // nothing when it is used.
+        let forgotten = self.forgotten(vec![forget], ids).await;
         drop(held);
-        self.forgotten(vec![forget], ids).await
+        forgotten
     }
 
     /// Ends a run of which nothing was heard for too long. False when it has moved on meanwhile.

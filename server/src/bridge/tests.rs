@@ -483,3 +483,4 @@ async fn publishes_to_many_threads_at_once_do_not_wait_for_each_other() {
 }
 
 mod healing;
+mod registry;

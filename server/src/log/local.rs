@@ -264,10 +264,14 @@ impl Log for LocalLog {
         Ok(follow)
     }
 
-    fn remember(&self, run: RunRecord) -> BoxFuture<'static, Result<(), LogError>> {
+    fn remember_in(
+        &self,
+        term: u64,
+        runs: Vec<RunRecord>,
+    ) -> BoxFuture<'static, Result<(), LogError>> {
         let (answer, done) = oneshot::channel();
-        let change = RunChange::Remember(run);
-        let queued = self.queue(Job::Runs { change, answer }).map(|()| done);
+        let changes = runs.into_iter().map(RunChange::Remember).collect();
+        let queued = self.queue(Job::Runs { term, changes, answer }).map(|()| done);
         self.answer(queued)
     }
 
@@ -277,8 +281,8 @@ impl Log for LocalLog {
 
     fn forget(&self, forget: Forget) -> BoxFuture<'static, Result<(), LogError>> {
         let (answer, done) = oneshot::channel();
-        let change = RunChange::Forget(forget);
-        let queued = self.queue(Job::Runs { change, answer }).map(|()| done);
+        let (term, changes) = (self.term(), vec![RunChange::Forget(forget)]);
+        let queued = self.queue(Job::Runs { term, changes, answer }).map(|()| done);
         self.answer(queued)
     }
 

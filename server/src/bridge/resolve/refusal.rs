@@ -8,7 +8,7 @@ use rethread_shared::{ErrorCode, RunId, ThreadId, WireError, id::RunForm};
 use super::step::StepName;
 
 /// No step knew a thread that the asker may use.
-pub(super) fn unresolved(run: &RunId) -> WireError {
+pub(in crate::bridge) fn unresolved(run: &RunId) -> WireError {
     if let RunForm::Thread { thread } = run.form() {
         return WireError::thread_not_found(thread);
     }

@@ -23,7 +23,7 @@ impl Registry {
     }
 
     fn seen(&self, run: &RunId) -> Result<Seen, WireError> {
-        let mark = self.remembered.mark();
+        let mark = self.remembered.mark(self.log.term());
         let Some(record) = self.log.recall(run)? else {
             return Ok(Seen::passed("the registry does not know the run"));
         };

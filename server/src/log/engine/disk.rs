@@ -31,6 +31,8 @@ impl Folder {
 
     /// Writes and syncs a file of its own beside the log's.
     fn try_write(&self) -> std::io::Result<()> {
+        // A log that could not be opened yet may have no folder.
+        fs::create_dir_all(&self.path)?;
         let path = self.path.join("check.tmp");
         let written = File::create(&path).and_then(|mut file| {
             file.write_all(&vec![b'x'; STORE_CHECK_BYTES])?;
@@ -96,10 +98,13 @@ mod tests {
         store.check().unwrap();
         assert!(store.free_bytes().unwrap() > 0);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
-        let nowhere = Folder::new(folder.path().join("not/there"));
-        let error = nowhere.check().unwrap_err();
-        assert!(error.to_string().contains("not/there"), "{error}");
-        assert_eq!(nowhere.free_bytes(), None);
+        let fresh = Folder::new(folder.path().join("not/there"));
+        assert_eq!(fresh.free_bytes(), None);
+        fresh.check().expect("it is made");
+        fresh.open().unwrap();
+        fs::write(folder.path().join("file"), b"").unwrap();
+        let error = Folder::new(folder.path().join("file/log")).check().unwrap_err();
+        assert!(error.to_string().contains("file/log"), "{error}");
     }
 
     #[test]

@@ -48,7 +48,8 @@ pub(super) enum Job {
         answer: oneshot::Sender<Result<Vec<Appended>, LogError>>,
     },
     Runs {
-        change: RunChange,
+        term: u64,
+        changes: Vec<RunChange>,
         answer: oneshot::Sender<Result<(), LogError>>,
     },
     Trim {
@@ -69,8 +70,12 @@ impl Job {
             Self::Append { events, .. } => {
                 (events.len(), events.iter().map(|event| event.body.len()).sum())
             }
-            Self::Runs { change: RunChange::Forget(forget), .. } => {
-                (forget.runs.len() + forget.stale.len() + 1, 0)
+            Self::Runs { changes, .. } => {
+                let weight = |change: &RunChange| match change {
+                    RunChange::Forget(forget) => forget.runs.len() + forget.stale.len() + 1,
+                    RunChange::Remember(_) => 1,
+                };
+                (changes.iter().map(weight).sum(), 0)
             }
             Self::Trim { thread, cut, .. } => {
                 let events = cut.first.saturating_sub(thread.first());
@@ -327,8 +332,11 @@ impl Committer {
                     let _ = answer.send(done);
                 }));
             }
-            Job::Runs { change, answer } => {
-                staged.group.runs.push(change);
+            Job::Runs { term, answer, .. } if term != self.core.term() => {
+                let _ = answer.send(Err(stale()));
+            }
+            Job::Runs { changes, answer, .. } => {
+                staged.group.runs.extend(changes);
                 staged.answers.push(Box::new(move |done| {
                     let _ = answer.send(done);
                 }));
@@ -353,10 +361,7 @@ impl Committer {
             Job::Append { term, events, answer, .. }
                 if term != self.core.term() && !events.is_empty() =>
             {
-                let reason =
-                    "what came before these events was lost in a failure of the log".into();
-                let refusal = LogError::Unavailable { reason, retry_after: LOG_REOPEN_MIN };
-                let _ = answer.send(Err(refusal));
+                let _ = answer.send(Err(stale()));
             }
             Job::Append { thread, events, since, answer, .. } => {
                 match number(engine, &thread, &events, since, staged) {
@@ -372,6 +377,12 @@ impl Committer {
         }
         Ok(())
     }
+}
+
+/// For what was decided in a term that is over.
+fn stale() -> LogError {
+    let reason = "what came before this was lost in a failure of the log".into();
+    LogError::Unavailable { reason, retry_after: LOG_REOPEN_MIN }
 }
 
 fn unavailable(EngineError(reason): &EngineError) -> LogError {

@@ -108,10 +108,15 @@ impl Core {
     /// # Errors
     /// When something that was acknowledged is not there, or the engine cannot be read.
     pub(super) fn renew(&self, engine: Arc<dyn Engine>) -> Result<(), StoreError> {
-        // Held to the end, so that nobody opens a thread with a head of before.
-        let mut open = self.open.write();
-        open.retain(|_, thread| thread.is_in_use());
-        for thread in open.values() {
+        // While there is no engine nobody opens a thread; who did before is done when the lock is free.
+        // So it need not be held while the disk is read.
+        let open: Vec<Arc<OpenThread>> = {
+            let mut open = self.open.write();
+            open.retain(|_, thread| thread.is_in_use());
+            open.values().cloned().collect()
+        };
+        let mut rows = Vec::with_capacity(open.len());
+        for thread in &open {
             let (head, acknowledged) = (engine.head(thread.no)?, thread.head());
             if head < acknowledged {
                 let lost = format!(
@@ -120,12 +125,13 @@ impl Core {
                 );
                 return Err(StoreError::new(Cause::Broken, lost));
             }
+            let first = engine.cut(thread.no)?.first;
+            rows.push((head, first, engine.thread(&thread.thread)?));
         }
-        for thread in open.values() {
-            let head = engine.head(thread.no)?;
+        for (thread, (head, first, row)) in open.iter().zip(rows) {
             thread.head.store(head, Ordering::Release);
-            thread.first.store(engine.cut(thread.no)?.first, Ordering::Release);
-            if let Some(row) = engine.thread(&thread.thread)? {
+            thread.first.store(first, Ordering::Release);
+            if let Some(row) = row {
                 *thread.title.lock() = row.title.map(Into::into);
             }
             let tail = thread.tail.lock().upgrade();

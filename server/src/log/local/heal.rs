@@ -40,6 +40,9 @@ enum Kind {
     Failed { reason: String },
 }
 
+/// A log that is full takes events again with this part of the reserve free beside it.
+const ROOM_MARGIN: u64 = 8;
+
 /// When the log was last opened again, and how often in a row without holding.
 #[derive(Default)]
 pub(super) struct Attempts {
@@ -97,13 +100,18 @@ impl Committer {
 
     fn without_room(&self) -> Option<String> {
         let free = self.core.store.free_bytes()?;
-        (free < self.reserve).then(|| {
+        // Who is full goes on with a little more than the least, or it would be full again at once: each
+        // time is a new term, and everybody reads anew.
+        let is_full = matches!(self.trouble, Some(Trouble { kind: Kind::Full, .. }));
+        let margin = if is_full { self.reserve / ROOM_MARGIN } else { 0 };
+        let least = self.reserve.saturating_add(margin);
+        (free < least).then(|| {
             let mib = |bytes: u64| bytes >> 20;
             format!(
                 "{} MiB are free, and {} MiB are kept in reserve so that the log never breaks off in \
                  the middle; {}",
                 mib(free),
-                mib(self.reserve),
+                mib(least),
                 Cause::Full.remedy()
             )
         })

@@ -34,6 +34,22 @@ fn events(ids: std::ops::Range<u64>) -> Vec<NewRecord> {
     .collect()
 }
 
+fn run_of(thread: &ThreadId) -> RunRecord {
+    RunRecord {
+        run: RunId::generate(thread, 5, [1; 4]),
+        thread: thread.clone(),
+        after: 0,
+        created_at: 5,
+        asked: false,
+        agent: None,
+        connected: true,
+        live: true,
+        active_at: 0,
+        standard: None,
+        first: None,
+    }
+}
+
 const ALL: PageLimit = PageLimit { events: usize::MAX, bytes: usize::MAX };
 
 async fn seqs(log: &LocalLog, thread: &ThreadId) -> Vec<u64> {
@@ -70,19 +86,7 @@ async fn calls_keep_their_order_and_a_remembered_run_is_there() {
     let log = LocalLog::open(Arc::new(MemoryEngine::default())).unwrap();
     let thread: ThreadId = "thread_a".parse().unwrap();
     log.create(new_thread(&thread, "ann")).await.unwrap();
-    let run = RunRecord {
-        run: RunId::generate(&thread, 5, [1; 4]),
-        thread: thread.clone(),
-        after: 0,
-        created_at: 5,
-        asked: false,
-        agent: None,
-        connected: true,
-        live: true,
-        active_at: 0,
-        standard: None,
-        first: None,
-    };
+    let run = run_of(&thread);
     let remembered = log.remember(run.clone());
     let one = log.append(&thread, events(0..1));
     let two = log.append(&thread, events(1..2));

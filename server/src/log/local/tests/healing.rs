@@ -117,6 +117,12 @@ async fn what_counts_on_something_lost_is_refused_until_its_owner_has_read_anew(
     stage.log.append_in(term, &stage.thread, Vec::new()).await.expect("settling needs no term");
     let now = stage.log.append_in(stage.log.term(), &stage.thread, events(1..2)).await;
     assert_eq!(places(&now.unwrap()), [(1, false)]);
+    let run = run_of(&stage.thread);
+    let stale = stage.log.remember_in(term, vec![run.clone()]).await;
+    assert!(matches!(stale, Err(LogError::Unavailable { .. })), "{stale:?}");
+    assert_eq!(stage.log.recall(&run.run).unwrap(), None);
+    stage.log.remember_in(stage.log.term(), vec![run.clone()]).await.unwrap();
+    assert_eq!(stage.log.recall(&run.run).unwrap(), Some(run));
 }
 
 #[tokio::test]
@@ -133,8 +139,12 @@ async fn without_room_it_takes_nothing_and_goes_on_by_itself() {
     }
     assert!(stage.refused(next..next + 1).await.contains("make room"));
     let before = seqs(&stage.log, &stage.thread).await.len() as u64;
-    stage.memory.set_free(1_000);
+    stage.memory.set_free(1_124);
+    tokio::time::sleep(rethread_shared::limits::ROOM_CHECKED_EVERY * 3).await;
+    assert!(stage.refused(next..next + 1).await.contains("make room"), "it does not flap");
+    stage.memory.set_free(1_125);
     stage.sound().await;
+    stage.memory.set_free(1_000);
     let again = stage.append(0..next + 1).await.unwrap();
     assert_eq!(again.iter().filter(|one| one.duplicate).count() as u64, before);
     assert_eq!(stage.log.term(), 1, "who was refused reads anew");
