@@ -161,3 +161,32 @@ fn keys_that_were_quiet_are_forgotten() {
     rate.sweep();
     assert_eq!(known(), 0);
 }
+
+#[test]
+fn one_key_stays_limited_however_often_it_asks() {
+    let rate: Rate<u32> = Rate::remembering(8, 1, 1);
+    let once = NonZeroU32::MIN;
+    rate.check(&7, once).unwrap();
+    for asked in 0..100 {
+        assert!(rate.check(&7, once).is_err(), "let through after {asked}");
+    }
+}
+
+#[test]
+fn keys_beyond_the_most_pass_until_others_are_forgotten() {
+    let rate: Rate<u32> = Rate::remembering(8, 1, 1);
+    let once = NonZeroU32::MIN;
+    for key in 0..100 {
+        rate.check(&key, once).unwrap();
+    }
+    let known = || rate.limiter.as_ref().unwrap().len();
+    assert_eq!(known(), 8, "memory is bounded");
+    rate.check(&0, once).expect("nobody is limited while there are too many");
+
+    // These are quiet again at once: they make room when it is needed, not only at the next sweep.
+    let rate: Rate<u32> = Rate::remembering(8, 1_000_000_000, 1);
+    for key in 0..100 {
+        rate.check(&key, once).unwrap();
+    }
+    assert!(!rate.is_full());
+}
