@@ -32,7 +32,7 @@ use crate::{
     config::settings,
     metrics::RATE_LIMITED,
 };
-use address::{Network, Networks};
+use address::{Network, Networks, ProxyHeader};
 use rate::Rate;
 
 settings! {
@@ -57,8 +57,10 @@ settings! {
         /// Events that one user may publish at once; at least what one publish holds.
         user_publishes_burst: u32 = 10_000;
         /// The proxies before this server, as addresses or networks (`10.0.0.0/8`). What they say of the
-        /// client's address, in `Forwarded` or `X-Forwarded-For`, is believed; of others it is not.
+        /// client's address is believed; of others it is not.
         proxies: Networks = Networks::default();
+        /// The header in which they say it. They must set it themselves, or add to it; others are ignored.
+        proxy_header: ProxyHeader = ProxyHeader::XForwardedFor;
     }
 }
 
@@ -72,6 +74,7 @@ pub struct Guard {
     user_sends: Rate<Arc<str>>,
     user_publishes: Rate<Arc<str>>,
     proxies: Vec<Network>,
+    proxy_header: ProxyHeader,
     refused: [Counter; 4],
 }
 
@@ -86,9 +89,11 @@ pub struct Peer {
 /// The address that a request came from, be it through proxies.
 #[derive(Clone, Copy, Debug)]
 pub struct Client {
-    /// The address.
+    /// The address; the proxy's where that names no client.
     pub address: IpAddr,
-    /// A proxy said so.
+    /// What it counts as.
+    counted: IpAddr,
+    /// It came through a proxy.
     is_forwarded: bool,
     /// It has more connections than it may.
     is_over: bool,
@@ -144,6 +149,7 @@ impl Guard {
             user_sends: Rate::new(limits.user_sends, limits.user_sends_burst),
             user_publishes: Rate::new(limits.user_publishes, limits.user_publishes_burst),
             proxies: limits.proxies.0.clone(),
+            proxy_header: limits.proxy_header,
             refused: Limited::ALL.map(|what| counter!(RATE_LIMITED, "what" => what)),
         }
     }
@@ -165,17 +171,21 @@ impl Guard {
         (count <= max.saturating_mul(2)).then_some((Peer { address, is_over }, Some(seat)))
     }
 
-    /// Whose a request is.
+    /// Whose a request is. Those of a declared proxy that names no client are nobody's, and are limited
+    /// together: else whoever makes a proxy's header unreadable would not be limited at all.
     #[must_use]
     pub fn client(&self, peer: Peer, headers: &HeaderMap) -> Client {
-        let forwarded = match self.is_proxy(peer.address) {
-            true => address::forwarded(headers, |address| self.is_proxy(address)),
-            false => None,
-        };
+        let Peer { address, is_over } = peer;
+        if !self.is_proxy(address) {
+            let counted = address::counted(address);
+            return Client { address, counted, is_forwarded: false, is_over };
+        }
+        let said = address::forwarded(headers, self.proxy_header, |hop| self.is_proxy(hop));
         Client {
-            address: forwarded.unwrap_or(peer.address),
-            is_forwarded: forwarded.is_some(),
-            is_over: peer.is_over,
+            address: said.unwrap_or(address),
+            counted: said.map_or(address::NOBODY, address::counted),
+            is_forwarded: true,
+            is_over,
         }
     }
 
@@ -188,11 +198,10 @@ impl Guard {
         if client.is_over {
             return Err(self.too_many_connections());
         }
-        let address = address::counted(client.address);
-        if address::is_near(address) {
+        if address::is_near(client.counted) {
             return Ok(());
         }
-        self.check(Limited::Requests, &self.address_requests, &address, 1, || {
+        self.check(Limited::Requests, &self.address_requests, &client.counted, 1, || {
             "requests come too fast from this address".to_owned()
         })
     }
@@ -204,11 +213,10 @@ impl Guard {
     /// `slow_down`.
     pub fn enter(&self, client: Option<Client>) -> Result<Option<Seat>, WireError> {
         let Some(client) = client.filter(|client| client.is_forwarded) else { return Ok(None) };
-        let address = address::counted(client.address);
-        if self.address_connections == 0 || address::is_near(address) {
+        if self.address_connections == 0 || address::is_near(client.counted) {
             return Ok(None);
         }
-        let (seat, count) = self.sit(address);
+        let (seat, count) = self.sit(client.counted);
         if count > self.address_connections {
             self.count(Limited::Connections);
             return Err(self.too_many_connections());
