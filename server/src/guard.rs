@@ -13,7 +13,9 @@
 pub mod address;
 mod rate;
 
-use std::{collections::HashMap, net::IpAddr, num::NonZeroU32, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap, hash::Hash, net::IpAddr, num::NonZeroU32, sync::Arc, time::Duration,
+};
 
 use hyper::HeaderMap;
 use metrics::{Counter, counter};
@@ -22,8 +24,8 @@ use rethread_shared::{
     ErrorCode, WireError,
     limits::{
         ADDRESS_CONNECTIONS_MAX, ADDRESS_REQUESTS_AT_ONCE_MAX, ADDRESS_REQUESTS_PER_SECOND_MAX,
-        LIMITED_SWEEP, USER_CONNECTS_AT_ONCE_MAX, USER_CONNECTS_PER_SECOND_MAX,
-        USER_SENDS_AT_ONCE_MAX, USER_SENDS_PER_SECOND_MAX,
+        LIMITED_SWEEP, USER_CONNECTIONS_MAX, USER_CONNECTS_AT_ONCE_MAX,
+        USER_CONNECTS_PER_SECOND_MAX, USER_SENDS_AT_ONCE_MAX, USER_SENDS_PER_SECOND_MAX,
     },
 };
 
@@ -44,6 +46,8 @@ settings! {
         address_requests: u32 = ADDRESS_REQUESTS_PER_SECOND_MAX;
         /// Requests from one such address that may come at once.
         address_requests_burst: u32 = ADDRESS_REQUESTS_AT_ONCE_MAX;
+        /// Sockets and streams of one user at once. Not for tokens that may publish or serve.
+        user_connections: u32 = USER_CONNECTIONS_MAX;
         /// Sockets and streams that one user may open a second. Not for tokens that may publish or serve.
         user_connects: u32 = USER_CONNECTS_PER_SECOND_MAX;
         /// Sockets and streams that one user may open at once.
@@ -68,7 +72,9 @@ settings! {
 #[derive(Debug)]
 pub struct Guard {
     address_connections: u32,
-    by_address: Arc<Mutex<HashMap<IpAddr, u32>>>,
+    by_address: Taken<IpAddr>,
+    user_connections: u32,
+    by_user: Taken<Arc<str>>,
     address_requests: Rate<IpAddr>,
     user_connects: Rate<Arc<str>>,
     user_sends: Rate<Arc<str>>,
@@ -99,20 +105,36 @@ pub struct Client {
     is_over: bool,
 }
 
-/// A place among an address's connections; given back when dropped.
+/// How many connections each has.
+type Taken<K> = Arc<Mutex<HashMap<K, u32>>>;
+
+/// A place among the connections of an address or a user; given back when dropped.
 #[derive(Debug)]
-pub struct Seat {
-    address: IpAddr,
-    taken: Arc<Mutex<HashMap<IpAddr, u32>>>,
+pub struct Seat<K: Hash + Eq = IpAddr> {
+    key: K,
+    taken: Taken<K>,
 }
 
-impl Drop for Seat {
+impl<K: Hash + Eq + Clone> Seat<K> {
+    /// Takes one; says how many there are then.
+    fn take(key: K, taken: &Taken<K>) -> (Self, u32) {
+        let seat = Self { key, taken: taken.clone() };
+        let mut taken = taken.lock();
+        let count = taken.entry(seat.key.clone()).or_insert(0);
+        *count += 1;
+        let count = *count;
+        drop(taken);
+        (seat, count)
+    }
+}
+
+impl<K: Hash + Eq> Drop for Seat<K> {
     fn drop(&mut self) {
         let mut taken = self.taken.lock();
-        if let Some(count) = taken.get_mut(&self.address) {
+        if let Some(count) = taken.get_mut(&self.key) {
             *count -= 1;
             if *count == 0 {
-                taken.remove(&self.address);
+                taken.remove(&self.key);
             }
         }
     }
@@ -144,6 +166,8 @@ impl Guard {
         Self {
             address_connections: limits.address_connections,
             by_address: Arc::default(),
+            user_connections: limits.user_connections,
+            by_user: Arc::default(),
             address_requests: Rate::new(limits.address_requests, limits.address_requests_burst),
             user_connects: Rate::new(limits.user_connects, limits.user_connects_burst),
             user_sends: Rate::new(limits.user_sends, limits.user_sends_burst),
@@ -163,7 +187,7 @@ impl Guard {
         if max == 0 || address::is_near(counted) || self.is_proxy(address) {
             return Some((Peer { address, is_over: false }, None));
         }
-        let (seat, count) = self.sit(counted);
+        let (seat, count) = Seat::take(counted, &self.by_address);
         if count > max {
             self.count(Limited::Connections);
         }
@@ -216,7 +240,7 @@ impl Guard {
         if self.address_connections == 0 || address::is_near(client.counted) {
             return Ok(None);
         }
-        let (seat, count) = self.sit(client.counted);
+        let (seat, count) = Seat::take(client.counted, &self.by_address);
         if count > self.address_connections {
             self.count(Limited::Connections);
             return Err(self.too_many_connections());
@@ -224,17 +248,28 @@ impl Guard {
         Ok(Some(seat))
     }
 
-    /// Lets a user open one more socket or stream.
+    /// Lets a user open one more socket or stream; what is returned is its place.
     ///
     /// # Errors
     /// `slow_down`.
-    pub fn connect(&self, grant: &Grant) -> Result<(), WireError> {
+    pub fn connect(&self, grant: &Grant) -> Result<Option<Seat<Arc<str>>>, WireError> {
         if is_back_end(grant) {
-            return Ok(());
+            return Ok(None);
         }
         self.check(Limited::Connections, &self.user_connects, grant.user(), 1, || {
             "this user opens connections too fast; keep one for all threads".to_owned()
-        })
+        })?;
+        let max = self.user_connections;
+        if max == 0 {
+            return Ok(None);
+        }
+        let (seat, count) = Seat::take(grant.user().clone(), &self.by_user);
+        if count > max {
+            self.count(Limited::Connections);
+            let message = format!("this user has more connections than the {max} that it may have");
+            return Err(WireError::new(ErrorCode::SlowDown, message).with_retry_after_ms(5_000));
+        }
+        Ok(Some(seat))
     }
 
     /// Lets a user send a message.
@@ -271,7 +306,7 @@ impl Guard {
         }
     }
 
-    fn check<K: std::hash::Hash + Eq + Clone>(
+    fn check<K: Hash + Eq + Clone>(
         &self,
         what: Limited,
         rate: &Rate<K>,
@@ -293,13 +328,6 @@ impl Guard {
         let max = self.address_connections;
         let message = format!("this address has more connections than the {max} that it may have");
         WireError::new(ErrorCode::SlowDown, message).with_retry_after_ms(5_000)
-    }
-
-    fn sit(&self, address: IpAddr) -> (Seat, u32) {
-        let mut taken = self.by_address.lock();
-        let count = taken.entry(address).or_insert(0);
-        *count += 1;
-        (Seat { address, taken: self.by_address.clone() }, *count)
     }
 
     fn is_proxy(&self, address: IpAddr) -> bool {

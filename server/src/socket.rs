@@ -3,6 +3,7 @@
 
 mod answers;
 mod delivery;
+mod inlet;
 mod requests;
 #[cfg(test)]
 mod tests;
@@ -46,6 +47,7 @@ use crate::{
 };
 use answers::Answers;
 use delivery::Deliveries;
+pub(crate) use inlet::Inlet;
 pub(crate) use requests::wrong_number;
 
 /// What every connection shares.
@@ -77,7 +79,7 @@ struct Socket {
     place: Place,
     /// Names what it asks in the logs.
     request: Request,
-    ws: WebSocketStream<TokioIo<Upgraded>>,
+    ws: WebSocketStream<Inlet<TokioIo<Upgraded>>>,
     /// What the client may do; `None` until its `hello`.
     access: Option<Access>,
     deliveries: Deliveries,
@@ -124,6 +126,9 @@ impl From<tungstenite::Error> for End {
             tungstenite::Error::Io(error) if error.kind() == std::io::ErrorKind::TimedOut => {
                 Self::Close(CloseCode::SlowReader)
             }
+            tungstenite::Error::Io(error) if error.kind() == std::io::ErrorKind::FileTooLarge => {
+                Self::Unreadable(Standard::Size, "frame_too_large")
+            }
             _ => Self::Gone,
         }
     }
@@ -144,7 +149,7 @@ impl End {
 
 /// Serves one client until it leaves or has to.
 pub(crate) async fn serve(
-    ws: WebSocketStream<TokioIo<Upgraded>>,
+    ws: WebSocketStream<Inlet<TokioIo<Upgraded>>>,
     place: Place,
     request: Request,
     shared: Shared,
@@ -288,7 +293,16 @@ impl Socket {
     }
 
     async fn receive(&mut self, message: Message) -> Result<(), End> {
-        self.received = Instant::now();
+        let shows_life = match &message {
+            Message::Ping(bytes) | Message::Pong(bytes) => self.ws.get_mut().control(bytes.len()),
+            _ => {
+                self.ws.get_mut().whole();
+                true
+            }
+        };
+        if shows_life {
+            self.received = Instant::now();
+        }
         let outcome = match &message {
             Message::Text(text) => self.request(text).await,
             Message::Binary(_) => Err(answers::error(WireError::new(
@@ -399,6 +413,7 @@ impl Socket {
 
     async fn leave(&mut self, end: End) {
         let is_unreadable = matches!(end, End::Unreadable(..));
+        self.ws.get_mut().open();
         let (code, reason) = match end {
             End::Gone | End::Cut => return,
             End::Close(code) => (code.number().into(), code.reason()),

@@ -201,6 +201,19 @@ fn a_person_is_limited_and_a_back_end_is_not() {
 }
 
 #[test]
+fn a_user_has_so_many_connections_and_one_that_left_makes_room() {
+    let guard = limits(|limits| limits.user_connections = 2);
+    let grant = |user: &str, scope: &str| crate::auth::Grant::local(user, scope, &[]).unwrap();
+    let ada = grant("ada", "subscribe");
+    let (first, _second) = (guard.connect(&ada).unwrap(), guard.connect(&ada).unwrap());
+    assert_eq!(guard.connect(&ada).unwrap_err().code, ErrorCode::SlowDown);
+    guard.connect(&grant("bob", "subscribe")).unwrap();
+    assert!(guard.connect(&grant("ada", "publish")).unwrap().is_none(), "a back end");
+    drop(first);
+    guard.connect(&ada).unwrap();
+}
+
+#[test]
 fn keys_that_were_quiet_are_forgotten() {
     let rate: Rate<u32> = Rate::new(1_000_000, 1);
     let once = NonZeroU32::MIN;

@@ -21,7 +21,11 @@ use tokio_tungstenite::{
 };
 
 use super::{App, problem::Problem, request::Asking};
-use crate::{metrics::meters::Transport, request, schema, socket};
+use crate::{
+    metrics::meters::Transport,
+    request, schema,
+    socket::{self, Inlet},
+};
 
 /// The WebSocket: subscribe, publish, ask, serve.
 ///
@@ -70,7 +74,7 @@ pub(super) async fn upgrade(
     tokio::spawn(shared.connections.clone().track(async move {
         // The client may have left meanwhile.
         let Ok(io) = upgrade.await else { return };
-        let io = TokioIo::new(io);
+        let io = Inlet::new(TokioIo::new(io));
         let ws = WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await;
         socket::serve(ws, place, named, shared).await;
     }));
