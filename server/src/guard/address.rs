@@ -64,9 +64,13 @@ pub(super) fn forwarded(
     header: ProxyHeader,
     is_proxy: impl Fn(IpAddr) -> bool,
 ) -> Option<IpAddr> {
-    let (name, hop): (_, fn(&[u8]) -> Option<IpAddr>) = match header {
-        ProxyHeader::XForwardedFor => (HeaderName::from_static("x-forwarded-for"), node),
-        ProxyHeader::Forwarded => (FORWARDED, forwarded_for),
+    let name = match header {
+        ProxyHeader::XForwardedFor => HeaderName::from_static("x-forwarded-for"),
+        ProxyHeader::Forwarded => FORWARDED,
+    };
+    let hop = match header {
+        ProxyHeader::XForwardedFor => node,
+        ProxyHeader::Forwarded => forwarded_for,
     };
     let lines = headers.get_all(name).iter().rev().map(HeaderValue::as_bytes);
     let addresses = lines.flat_map(|line| parts_from_the_end(line, b',')).map(hop);
