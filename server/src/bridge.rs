@@ -206,6 +206,12 @@ impl Bridge {
             _ => Err(WireError::thread_not_found(thread)),
         }
     }
+
+    /// Asked again once the thread's lock is held: the way there may have been long.
+    fn still_granted(&self, thread: &ThreadId, grant: &Grant) -> Result<(), WireError> {
+        grant.require_alive()?;
+        self.thread(thread, grant).map(drop)
+    }
 }
 
 /// Whoever names a thread's id when creating it learns that the name is taken; there is no way

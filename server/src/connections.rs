@@ -107,6 +107,8 @@ pub struct Place {
     open: Arc<Open>,
     /// Its place among the connections of its address, where those are counted by requests.
     seat: Option<Seat>,
+    /// Its place among those of its user.
+    of_user: Option<Seat<Arc<str>>>,
     _counted: Counted,
 }
 
@@ -116,6 +118,11 @@ impl Place {
     pub fn with(mut self, seat: Option<Seat>) -> Self {
         self.seat = seat;
         self
+    }
+
+    /// Keeps a user's seat for as long.
+    pub fn keep(&mut self, of_user: Option<Seat<Arc<str>>>) {
+        self.of_user = of_user;
     }
 
     /// What is known of it.
@@ -145,7 +152,8 @@ impl Connections {
         open.insert(id, card.clone());
         drop(open);
         let counted = self.delivery.of(transport).connections.one_more();
-        Some(Place { id, card, open: self.open.clone(), seat: None, _counted: counted })
+        let open = self.open.clone();
+        Some(Place { id, card, open, seat: None, of_user: None, _counted: counted })
     }
 
     /// How many are open.

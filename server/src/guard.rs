@@ -13,7 +13,9 @@
 pub mod address;
 mod rate;
 
-use std::{collections::HashMap, net::IpAddr, num::NonZeroU32, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap, hash::Hash, net::IpAddr, num::NonZeroU32, sync::Arc, time::Duration,
+};
 
 use hyper::HeaderMap;
 use metrics::{Counter, counter};
@@ -22,8 +24,8 @@ use rethread_shared::{
     ErrorCode, WireError,
     limits::{
         ADDRESS_CONNECTIONS_MAX, ADDRESS_REQUESTS_AT_ONCE_MAX, ADDRESS_REQUESTS_PER_SECOND_MAX,
-        LIMITED_SWEEP, USER_CONNECTS_AT_ONCE_MAX, USER_CONNECTS_PER_SECOND_MAX,
-        USER_SENDS_AT_ONCE_MAX, USER_SENDS_PER_SECOND_MAX,
+        LIMITED_SWEEP, USER_CONNECTIONS_MAX, USER_CONNECTS_AT_ONCE_MAX,
+        USER_CONNECTS_PER_SECOND_MAX, USER_SENDS_AT_ONCE_MAX, USER_SENDS_PER_SECOND_MAX,
     },
 };
 
@@ -32,7 +34,7 @@ use crate::{
     config::settings,
     metrics::RATE_LIMITED,
 };
-use address::{Network, Networks};
+use address::{Network, Networks, ProxyHeader};
 use rate::Rate;
 
 settings! {
@@ -44,6 +46,8 @@ settings! {
         address_requests: u32 = ADDRESS_REQUESTS_PER_SECOND_MAX;
         /// Requests from one such address that may come at once.
         address_requests_burst: u32 = ADDRESS_REQUESTS_AT_ONCE_MAX;
+        /// Sockets and streams of one user at once. Not for tokens that may publish or serve.
+        user_connections: u32 = USER_CONNECTIONS_MAX;
         /// Sockets and streams that one user may open a second. Not for tokens that may publish or serve.
         user_connects: u32 = USER_CONNECTS_PER_SECOND_MAX;
         /// Sockets and streams that one user may open at once.
@@ -57,8 +61,10 @@ settings! {
         /// Events that one user may publish at once; at least what one publish holds.
         user_publishes_burst: u32 = 10_000;
         /// The proxies before this server, as addresses or networks (`10.0.0.0/8`). What they say of the
-        /// client's address, in `Forwarded` or `X-Forwarded-For`, is believed; of others it is not.
+        /// client's address is believed; of others it is not.
         proxies: Networks = Networks::default();
+        /// The header in which they say it. They must set it themselves, or add to it; others are ignored.
+        proxy_header: ProxyHeader = ProxyHeader::XForwardedFor;
     }
 }
 
@@ -66,12 +72,15 @@ settings! {
 #[derive(Debug)]
 pub struct Guard {
     address_connections: u32,
-    by_address: Arc<Mutex<HashMap<IpAddr, u32>>>,
+    by_address: Taken<IpAddr>,
+    user_connections: u32,
+    by_user: Taken<Arc<str>>,
     address_requests: Rate<IpAddr>,
     user_connects: Rate<Arc<str>>,
     user_sends: Rate<Arc<str>>,
     user_publishes: Rate<Arc<str>>,
     proxies: Vec<Network>,
+    proxy_header: ProxyHeader,
     refused: [Counter; 4],
 }
 
@@ -86,28 +95,46 @@ pub struct Peer {
 /// The address that a request came from, be it through proxies.
 #[derive(Clone, Copy, Debug)]
 pub struct Client {
-    /// The address.
+    /// The address; the proxy's where that names no client.
     pub address: IpAddr,
-    /// A proxy said so.
+    /// What it counts as.
+    counted: IpAddr,
+    /// It came through a proxy.
     is_forwarded: bool,
     /// It has more connections than it may.
     is_over: bool,
 }
 
-/// A place among an address's connections; given back when dropped.
+/// How many connections each has.
+type Taken<K> = Arc<Mutex<HashMap<K, u32>>>;
+
+/// A place among the connections of an address or a user; given back when dropped.
 #[derive(Debug)]
-pub struct Seat {
-    address: IpAddr,
-    taken: Arc<Mutex<HashMap<IpAddr, u32>>>,
+pub struct Seat<K: Hash + Eq = IpAddr> {
+    key: K,
+    taken: Taken<K>,
 }
 
-impl Drop for Seat {
+impl<K: Hash + Eq + Clone> Seat<K> {
+    /// Takes one; says how many there are then.
+    fn take(key: K, taken: &Taken<K>) -> (Self, u32) {
+        let seat = Self { key, taken: taken.clone() };
+        let mut taken = taken.lock();
+        let count = taken.entry(seat.key.clone()).or_insert(0);
+        *count += 1;
+        let count = *count;
+        drop(taken);
+        (seat, count)
+    }
+}
+
+impl<K: Hash + Eq> Drop for Seat<K> {
     fn drop(&mut self) {
         let mut taken = self.taken.lock();
-        if let Some(count) = taken.get_mut(&self.address) {
+        if let Some(count) = taken.get_mut(&self.key) {
             *count -= 1;
             if *count == 0 {
-                taken.remove(&self.address);
+                taken.remove(&self.key);
             }
         }
     }
@@ -139,11 +166,14 @@ impl Guard {
         Self {
             address_connections: limits.address_connections,
             by_address: Arc::default(),
+            user_connections: limits.user_connections,
+            by_user: Arc::default(),
             address_requests: Rate::new(limits.address_requests, limits.address_requests_burst),
             user_connects: Rate::new(limits.user_connects, limits.user_connects_burst),
             user_sends: Rate::new(limits.user_sends, limits.user_sends_burst),
             user_publishes: Rate::new(limits.user_publishes, limits.user_publishes_burst),
             proxies: limits.proxies.0.clone(),
+            proxy_header: limits.proxy_header,
             refused: Limited::ALL.map(|what| counter!(RATE_LIMITED, "what" => what)),
         }
     }
@@ -157,7 +187,7 @@ impl Guard {
         if max == 0 || address::is_near(counted) || self.is_proxy(address) {
             return Some((Peer { address, is_over: false }, None));
         }
-        let (seat, count) = self.sit(counted);
+        let (seat, count) = Seat::take(counted, &self.by_address);
         if count > max {
             self.count(Limited::Connections);
         }
@@ -165,17 +195,21 @@ impl Guard {
         (count <= max.saturating_mul(2)).then_some((Peer { address, is_over }, Some(seat)))
     }
 
-    /// Whose a request is.
+    /// Whose a request is. Those of a declared proxy that names no client are nobody's, and are limited
+    /// together: else whoever makes a proxy's header unreadable would not be limited at all.
     #[must_use]
     pub fn client(&self, peer: Peer, headers: &HeaderMap) -> Client {
-        let forwarded = match self.is_proxy(peer.address) {
-            true => address::forwarded(headers, |address| self.is_proxy(address)),
-            false => None,
-        };
+        let Peer { address, is_over } = peer;
+        if !self.is_proxy(address) {
+            let counted = address::counted(address);
+            return Client { address, counted, is_forwarded: false, is_over };
+        }
+        let said = address::forwarded(headers, self.proxy_header, |hop| self.is_proxy(hop));
         Client {
-            address: forwarded.unwrap_or(peer.address),
-            is_forwarded: forwarded.is_some(),
-            is_over: peer.is_over,
+            address: said.unwrap_or(address),
+            counted: said.map_or(address::NOBODY, address::counted),
+            is_forwarded: true,
+            is_over,
         }
     }
 
@@ -188,11 +222,10 @@ impl Guard {
         if client.is_over {
             return Err(self.too_many_connections());
         }
-        let address = address::counted(client.address);
-        if address::is_near(address) {
+        if address::is_near(client.counted) {
             return Ok(());
         }
-        self.check(Limited::Requests, &self.address_requests, &address, 1, || {
+        self.check(Limited::Requests, &self.address_requests, &client.counted, 1, || {
             "requests come too fast from this address".to_owned()
         })
     }
@@ -204,11 +237,10 @@ impl Guard {
     /// `slow_down`.
     pub fn enter(&self, client: Option<Client>) -> Result<Option<Seat>, WireError> {
         let Some(client) = client.filter(|client| client.is_forwarded) else { return Ok(None) };
-        let address = address::counted(client.address);
-        if self.address_connections == 0 || address::is_near(address) {
+        if self.address_connections == 0 || address::is_near(client.counted) {
             return Ok(None);
         }
-        let (seat, count) = self.sit(address);
+        let (seat, count) = Seat::take(client.counted, &self.by_address);
         if count > self.address_connections {
             self.count(Limited::Connections);
             return Err(self.too_many_connections());
@@ -216,17 +248,28 @@ impl Guard {
         Ok(Some(seat))
     }
 
-    /// Lets a user open one more socket or stream.
+    /// Lets a user open one more socket or stream; what is returned is its place.
     ///
     /// # Errors
     /// `slow_down`.
-    pub fn connect(&self, grant: &Grant) -> Result<(), WireError> {
+    pub fn connect(&self, grant: &Grant) -> Result<Option<Seat<Arc<str>>>, WireError> {
         if is_back_end(grant) {
-            return Ok(());
+            return Ok(None);
         }
         self.check(Limited::Connections, &self.user_connects, grant.user(), 1, || {
             "this user opens connections too fast; keep one for all threads".to_owned()
-        })
+        })?;
+        let max = self.user_connections;
+        if max == 0 {
+            return Ok(None);
+        }
+        let (seat, count) = Seat::take(grant.user().clone(), &self.by_user);
+        if count > max {
+            self.count(Limited::Connections);
+            let message = format!("this user has more connections than the {max} that it may have");
+            return Err(WireError::new(ErrorCode::SlowDown, message).with_retry_after_ms(5_000));
+        }
+        Ok(Some(seat))
     }
 
     /// Lets a user send a message.
@@ -263,7 +306,7 @@ impl Guard {
         }
     }
 
-    fn check<K: std::hash::Hash + Eq + Clone>(
+    fn check<K: Hash + Eq + Clone>(
         &self,
         what: Limited,
         rate: &Rate<K>,
@@ -285,13 +328,6 @@ impl Guard {
         let max = self.address_connections;
         let message = format!("this address has more connections than the {max} that it may have");
         WireError::new(ErrorCode::SlowDown, message).with_retry_after_ms(5_000)
-    }
-
-    fn sit(&self, address: IpAddr) -> (Seat, u32) {
-        let mut taken = self.by_address.lock();
-        let count = taken.entry(address).or_insert(0);
-        *count += 1;
-        (Seat { address, taken: self.by_address.clone() }, *count)
     }
 
     fn is_proxy(&self, address: IpAddr) -> bool {

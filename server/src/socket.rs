@@ -3,6 +3,7 @@
 
 mod answers;
 mod delivery;
+mod inlet;
 mod requests;
 #[cfg(test)]
 mod tests;
@@ -37,6 +38,7 @@ use crate::{
 };
 use answers::Answers;
 use delivery::Deliveries;
+pub(crate) use inlet::Inlet;
 pub(crate) use requests::wrong_number;
 pub use tunnel::Tunnels;
 pub(crate) use wire::Wire;
@@ -118,6 +120,9 @@ impl From<tungstenite::Error> for End {
             }
             tungstenite::Error::Io(error) if error.kind() == std::io::ErrorKind::TimedOut => {
                 Self::Close(CloseCode::SlowReader)
+            }
+            tungstenite::Error::Io(error) if error.kind() == std::io::ErrorKind::FileTooLarge => {
+                Self::Unreadable(Standard::Size, "frame_too_large")
             }
             _ => Self::Gone,
         }
@@ -278,7 +283,16 @@ impl Socket {
     }
 
     async fn receive(&mut self, message: Message) -> Result<(), End> {
-        self.received = Instant::now();
+        let shows_life = match &message {
+            Message::Ping(bytes) | Message::Pong(bytes) => self.wire.control(bytes.len()),
+            _ => {
+                self.wire.whole();
+                true
+            }
+        };
+        if shows_life {
+            self.received = Instant::now();
+        }
         let outcome = match &message {
             Message::Text(text) => self.request(text).await,
             Message::Binary(_) => Err(answers::error(WireError::new(
@@ -395,6 +409,7 @@ impl Socket {
 
     async fn leave(&mut self, end: End) {
         let is_unreadable = matches!(end, End::Unreadable(..));
+        self.wire.open();
         let (code, reason) = match end {
             End::Gone | End::Cut => return,
             End::Close(code) => (code.number().into(), code.reason()),

@@ -105,6 +105,8 @@ pub const ADDRESS_CONNECTIONS_MAX: u32 = 4_096;
 pub const ADDRESS_REQUESTS_PER_SECOND_MAX: u32 = 500;
 /// Requests at once from one address outside: after a restart all of an office come back together.
 pub const ADDRESS_REQUESTS_AT_ONCE_MAX: u32 = 10_000;
+/// Sockets and streams that one user has at once. Each may hold an unfinished frame. Beyond: `slow_down`.
+pub const USER_CONNECTIONS_MAX: u32 = 500;
 /// Sockets and streams that one user opens a second. One is enough; every reload opens one.
 pub const USER_CONNECTS_PER_SECOND_MAX: u32 = 5;
 /// Sockets and streams that one user opens at once: windows and devices that wake together.
@@ -122,6 +124,9 @@ pub const LIMITED_SWEEP: Duration = Duration::from_secs(30);
 /// Bytes of a token. A JWT with a few hundred threads listed stays below; larger belongs in a
 /// wider grant.
 pub const TOKEN_BYTES_MAX: usize = 16 * 1024;
+/// Bytes that a socket may send before its `hello` was accepted: a token, more than once. Beyond, the
+/// connection ends: nobody knows yet whom to count them for.
+pub const HELLO_BYTES_MAX: usize = 4 * TOKEN_BYTES_MAX;
 /// Clocks of the token's issuer and of the server may differ by this much.
 pub const CLOCK_LEEWAY: Duration = Duration::from_secs(5);
 /// How long a token may be good for; one that says more ends then. A year and a day, for a back end

@@ -53,7 +53,7 @@ impl Gate {
     /// A gate whose revocations are kept in a folder.
     ///
     /// # Errors
-    /// When what is in the folder cannot be read or written.
+    /// When what is in the folder cannot be read.
     pub fn open(keys: Keys, folder: &Path) -> io::Result<Self> {
         let (journal, entries) = Journal::open(folder)?;
         let gate = Self { journal: Some(journal.clone()), ..Self::new(keys) };
@@ -66,7 +66,10 @@ impl Gate {
         }
         if was_there {
             gate.revocations.sweep(now::unix_ms() / 1_000, gate.keys.lifetime_max());
-            journal.rewrite(&gate.revocations.all())?;
+            // On a disk that is full or read-only too the server starts, and keeps to what it has read.
+            if let Err(error) = journal.rewrite(&gate.revocations.all()) {
+                tracing::warn!(%error, "the revocations were not written anew; tried again later");
+            }
         }
         Ok(gate)
     }

@@ -37,17 +37,18 @@ impl Journal {
     /// Reads what is there.
     pub(super) fn open(folder: &Path) -> io::Result<(Self, Vec<Entry>)> {
         std::fs::create_dir_all(folder)?;
-        let text = match std::fs::read_to_string(folder.join(FILE)) {
+        let text = match std::fs::read(folder.join(FILE)) {
             Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
             Err(error) => return Err(error),
         };
         // What stands behind the last line's end was being written when the server died, and was
-        // never answered.
-        let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+        // never answered. It may be anything, half a character too.
+        let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+        let lines = text[..whole].split_inclusive(|byte| *byte == b'\n');
         let mut entries = Vec::new();
-        for (place, line) in whole.lines().enumerate() {
-            entries.push(serde_json::from_str(line).map_err(|error| {
+        for (place, line) in lines.enumerate() {
+            entries.push(serde_json::from_slice(line).map_err(|error| {
                 let line = place + 1;
                 io::Error::new(
                     io::ErrorKind::InvalidData,
@@ -61,6 +62,12 @@ impl Journal {
             Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => None,
             file => Some(file?),
         };
+        // Or the next line would be a part of that one.
+        if let Some(file) = &file
+            && whole < text.len()
+        {
+            file.set_len(whole as u64)?;
+        }
         let journal = Self { folder: folder.to_owned(), file: Arc::new(Mutex::new(file)) };
         Ok((journal, entries))
     }
@@ -105,4 +112,27 @@ impl Journal {
 
 fn append_to(folder: &Path) -> io::Result<File> {
     OpenOptions::new().append(true).create(true).open(folder.join(FILE))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_half_written_does_not_spoil_what_comes_after_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let entry = |user: &str| Entry::Undone(Subject::User(user.into()));
+        let (journal, _) = Journal::open(folder.path()).unwrap();
+        journal.add(&entry("ada")).unwrap();
+        let file = folder.path().join(FILE);
+        let whole = std::fs::read(&file).unwrap();
+        for torn in [&br#"{"undone":{"user":"b"#[..], b"\xc3", b"\0\0\0"] {
+            std::fs::write(&file, [&whole, torn].concat()).unwrap();
+            let (journal, entries) = Journal::open(folder.path()).unwrap();
+            assert_eq!(entries.len(), 1, "{torn:?}");
+            journal.add(&entry("bob")).unwrap();
+            let (_, entries) = Journal::open(folder.path()).unwrap();
+            assert_eq!(entries.len(), 2, "{torn:?}");
+        }
+    }
 }

@@ -9,8 +9,8 @@ use jsonwebtoken::{
 use rethread_shared::{
     ErrorCode, WireError,
     limits::{
-        AUTH_KEYS_MAX, CLOCK_LEEWAY, JWKS_GAP_MIN, JWKS_REFRESH, SECRET_BYTES_MIN, TOKEN_BYTES_MAX,
-        TOKEN_LIFETIME_MAX,
+        AUTH_KEYS_MAX, CLOCK_LEEWAY, JWKS_GAP_MIN, JWKS_REFRESH, NAME_BYTES_MAX, SECRET_BYTES_MIN,
+        TOKEN_BYTES_MAX, TOKEN_LIFETIME_MAX,
     },
 };
 
@@ -247,6 +247,14 @@ impl Keys {
         }
         if claims.sub.is_empty() {
             return Err(refuse("its `sub` names nobody"));
+        }
+        // Longer ones could not be revoked: there a name has no more either.
+        for (claim, name) in [("sub", Some(&claims.sub)), ("jti", claims.jti.as_ref())] {
+            if name.is_some_and(|name| name.len() > NAME_BYTES_MAX) {
+                return Err(refuse(&format!(
+                    "its `{claim}` is longer than {NAME_BYTES_MAX} bytes"
+                )));
+            }
         }
         Ok(claims)
     }

@@ -1,7 +1,8 @@
 //! Which tokens count no longer though they have not expired: in memory, for every request to ask.
 //!
 //! A revocation concerns tokens that were made before it, so that a user gets in again with a new one;
-//! whoever is to stay out is given none. It is needed until the last token that it may concern has
+//! whoever is to stay out is given none. The issuer's clock may be ahead of ours, so those count as made
+//! before it that say they were made up to [`CLOCK_LEEWAY`] later: a new token works once that is over. It is needed until the last token that it may concern has
 //! expired, and forgotten then.
 
 use std::{
@@ -164,12 +165,28 @@ impl Subject {
 
 impl Revocation {
     fn concerns(&self, grant: &Grant) -> bool {
-        grant.issued_at() <= self.at
+        grant.issued_at() <= self.at.saturating_add(CLOCK_LEEWAY.as_secs())
     }
 
     /// When the last token it may concern has expired, seconds since 1970.
     #[must_use]
     pub fn until(&self, lifetime: u64) -> u64 {
         self.at.saturating_add(lifetime).saturating_add(2 * CLOCK_LEEWAY.as_secs())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_issuers_clock_that_is_ahead_saves_no_token() {
+        let grant = Grant::trusted("ada");
+        let (user, leeway) = (Subject::User("ada".into()), CLOCK_LEEWAY.as_secs());
+        let concerned = |at| {
+            Revocation { subject: user.clone(), at, by: "op".into(), reason: None }.concerns(&grant)
+        };
+        assert!(concerned(grant.issued_at() - leeway), "made that much later, by its own clock");
+        assert!(!concerned(grant.issued_at() - leeway - 1), "made later by any clock");
     }
 }

@@ -36,6 +36,7 @@ impl Bridge {
         let runs = self.runs.of(thread);
         let _room = self.queue.enter(1, 0).await;
         let mut held = runs.lock().await;
+        self.still_granted(thread, grant)?;
         held.refresh(&*self.log);
         let remembered = held.register(&*self.log, thread, &run, Origin::Published)?;
         drop(held);
@@ -86,7 +87,8 @@ impl Bridge {
         };
         let by = grant.user().to_string();
         let room = self.queue.enter(1, ask.text.len()).await;
-        let queued = self.queue_own(&ask.thread, &run, &event, ask.agent.clone(), |_| true).await?;
+        let (agent, by_whom) = (ask.agent.clone(), Some(grant));
+        let queued = self.queue_own(&ask.thread, &run, &event, agent, by_whom, |_| true).await?;
         let bridge = self.clone();
         Ok(async move {
             let req = ask.req;

@@ -16,6 +16,7 @@ use super::{
     runs::{Known, Origin, ThreadRuns, settle},
 };
 use crate::{
+    auth::Grant,
     log::{Appended, LogError, NewRecord, PageLimit, RunRecord},
     now,
 };
@@ -33,18 +34,22 @@ pub(super) enum Own {
 
 impl Bridge {
     /// Queues an event of the server's own, if its run is `still` as it must be for that; registers the
-    /// run when the event opens it.
+    /// run when the event opens it. Whoever asks for it must still be granted the thread then.
     pub(super) async fn queue_own(
         &self,
         thread: &ThreadId,
         run: &RunId,
         event: &NewEvent<'_>,
         agent: Option<String>,
+        by: Option<&Grant>,
         still: impl Fn(&Known) -> bool + Send,
     ) -> Result<Own, WireError> {
         let (id, kind, log) = (event.id, event.payload.kind(), &*self.log);
         let runs = self.runs.of(thread);
         let mut held = runs.lock().await;
+        if let Some(grant) = by {
+            self.still_granted(thread, grant)?;
+        }
         held.refresh(log);
         if held.queued.contains(&id) {
             settle(log, thread).await?;
@@ -118,7 +123,7 @@ impl Bridge {
         let id = EventId::generate(now, now::random());
         let kind = payload.kind();
         let event = NewEvent { id, run: run.clone(), at: Some(now), payload };
-        let own = self.queue_own(thread, run, &event, None, still).await?;
+        let own = self.queue_own(thread, run, &event, None, None, still).await?;
         let seq = self.settle_own(id, own).await?.seq;
         // The desk knows it by one id, whichever it is ended under.
         let record = self.log.recall(run).ok().flatten();

@@ -201,6 +201,13 @@ impl Bridge {
     ) -> Option<Queued> {
         let runs = self.runs.of(&thread);
         let mut held = runs.clone().lock_owned().await;
+        // What was granted may have been revoked while this waited for room.
+        if let Err(error) = self.still_granted(&thread, by.grant) {
+            for event in events {
+                outcomes[event.place] = Some(refused(event.given, error.clone()));
+            }
+            return None;
+        }
         held.refresh(&*self.log);
         let mut accepted = Vec::with_capacity(events.len());
         let mut ended: Vec<RunId> = Vec::new();

@@ -169,7 +169,8 @@ impl Loading {
             };
             let origin = Origin::Variable(name.to_owned());
             let Some(entry) = names.get(name) else {
-                if is_meant_for_us(name, &names) {
+                let value = text.to_str().unwrap_or_default();
+                if is_meant_for_us(name, &names) && !is_service_link(name, value) {
                     let known = names.keys().cloned();
                     self.wrong.push(unknown(name, "setting", name, known, &origin));
                 }
@@ -241,6 +242,25 @@ fn is_meant_for_us(name: &str, names: &HashMap<String, Entry>) -> bool {
     let rest = name.trim_start_matches("RETHREAD_").to_ascii_lowercase();
     Config::GROUPS.iter().any(|group| rest.starts_with(&format!("{}_", group.name)))
         || names.keys().any(|known| distance(name, known) <= 2)
+}
+
+/// True for what Kubernetes tells each container of a service: of one named `rethread-metrics`,
+/// `RETHREAD_METRICS_SERVICE_HOST`, `RETHREAD_METRICS_PORT=tcp://…` and others.
+fn is_service_link(name: &str, value: &str) -> bool {
+    let words: Vec<&str> = name.split('_').collect();
+    let is_number = |word: &str| !word.is_empty() && word.bytes().all(|c| c.is_ascii_digit());
+    let is_protocol = |word: &str| matches!(word, "TCP" | "UDP" | "SCTP");
+    let is_address = ["tcp://", "udp://", "sctp://"].iter().any(|begin| value.starts_with(begin));
+    match words.as_slice() {
+        [.., "PORT"] if is_address => true,
+        [.., "SERVICE", "HOST" | "PORT"] => true,
+        words => {
+            words.windows(2).any(|pair| pair == ["SERVICE", "PORT"])
+                || words
+                    .windows(3)
+                    .any(|three| three[0] == "PORT" && is_number(three[1]) && is_protocol(three[2]))
+        }
+    }
 }
 
 fn unknown(

@@ -90,12 +90,26 @@ fn what_others_put_into_the_environment_is_left_alone() {
     let environment = [
         ("RETHREAD_SERVICE_HOST", "10.0.0.1"),
         ("RETHREAD_PORT_4242_TCP", "tcp://10.0.0.1:4242"),
+        ("RETHREAD_METRICS_SERVICE_HOST", "10.0.0.1"),
+        ("RETHREAD_METRICS_SERVICE_PORT", "9090"),
+        ("RETHREAD_METRICS_SERVICE_PORT_WEB_UI", "9090"),
+        ("RETHREAD_HTTP_PORT", "tcp://10.0.0.1:80"),
+        ("RETHREAD_HTTP_PORT_80_TCP", "tcp://10.0.0.1:80"),
+        ("RETHREAD_HTTP_PORT_80_TCP_ADDR", "10.0.0.1"),
+        ("RETHREAD_LOG_PORT_53_UDP_PROTO", "udp"),
         ("RETHREAD_CONFIG", "/etc/rethread.toml"),
         ("RETHREAD_LISTEN", ""),
         ("PATH", "/bin"),
     ];
     let loaded = load("", &environment, &[]).unwrap();
     assert!(loaded.in_force.iter().all(|setting| setting.origin == Origin::Default));
+}
+
+#[test]
+fn what_only_looks_like_a_service_is_not_left_alone() {
+    for name in ["RETHREAD_HTTP_PORT", "RETHREAD_HTTP_SERVICE", "RETHREAD_HTTP_PORT_80"] {
+        assert!(load("", &[(name, "80")], &[]).is_err(), "{name}");
+    }
 }
 
 #[test]

@@ -2,14 +2,20 @@
 
 use std::{
     fmt,
-    net::{IpAddr, Ipv6Addr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
     str::FromStr,
 };
 
-use hyper::{HeaderMap, header::FORWARDED};
+use hyper::{
+    HeaderMap,
+    header::{FORWARDED, HeaderName, HeaderValue},
+};
 use serde::{Deserialize, Serialize};
 
 use crate::config::Setting;
+
+/// What is counted for requests whose client nobody can name: one for all of them. No client has it.
+pub(super) const NOBODY: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
 /// The address that is counted: a host's own in IPv4, its network's in IPv6.
 pub(super) fn counted(address: IpAddr) -> IpAddr {
@@ -35,37 +41,83 @@ pub(super) fn is_near(address: IpAddr) -> bool {
     }
 }
 
-/// The nearest address in a request's headers that is no proxy of ours: what stands before it may be
-/// made up.
-pub(super) fn forwarded(headers: &HeaderMap, is_proxy: impl Fn(IpAddr) -> bool) -> Option<IpAddr> {
-    let standard = headers.get_all(FORWARDED).iter();
-    let standard = standard.filter_map(|value| value.to_str().ok()).flat_map(|value| {
-        value.split(',').map(|hop| {
-            hop.split(';').find_map(|pair| {
-                let (name, node) = pair.split_once('=')?;
-                name.trim().eq_ignore_ascii_case("for").then(|| node.trim().trim_matches('"'))
-            })
-        })
-    });
-    let common = headers.get_all("x-forwarded-for").iter();
-    let common = common.filter_map(|value| value.to_str().ok());
-    let common = common.flat_map(|value| value.split(',').map(|hop| Some(hop.trim())));
-    let hops: Vec<Option<&str>> = match headers.contains_key(FORWARDED) {
-        true => standard.collect(),
-        false => common.collect(),
+/// The header in which the proxies name a client.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ProxyHeader {
+    /// The usual one: addresses, separated by commas.
+    #[default]
+    XForwardedFor,
+    /// That of RFC 7239.
+    Forwarded,
+}
+
+impl Setting for ProxyHeader {
+    const EXPECTED: &'static str = "x-forwarded-for or forwarded";
+}
+
+/// The nearest address in a request's header that is no proxy of ours. It is read from its end, and no
+/// further than needed: what stands before may be made up by the client, and so may be anything. `None`
+/// when no client is named: a hop hides or is not an address, and nothing before it can be believed.
+pub(super) fn forwarded(
+    headers: &HeaderMap,
+    header: ProxyHeader,
+    is_proxy: impl Fn(IpAddr) -> bool,
+) -> Option<IpAddr> {
+    let name = match header {
+        ProxyHeader::XForwardedFor => HeaderName::from_static("x-forwarded-for"),
+        ProxyHeader::Forwarded => FORWARDED,
     };
-    for hop in hops.into_iter().rev() {
-        // A hop that hides, or is not an address: nothing before it can be believed.
-        let address = node(hop?)?.to_canonical();
-        if !is_proxy(address) {
-            return Some(address);
+    let hop = match header {
+        ProxyHeader::XForwardedFor => node,
+        ProxyHeader::Forwarded => forwarded_for,
+    };
+    let lines = headers.get_all(name).iter().rev().map(HeaderValue::as_bytes);
+    let addresses = lines.flat_map(|line| parts_from_the_end(line, b',')).map(hop);
+    // An address that cannot be read is nobody's, and so no proxy's.
+    addresses.map(|hop| hop.map(|ip| ip.to_canonical())).find(|hop| !hop.is_some_and(&is_proxy))?
+}
+
+/// The address in a hop of `Forwarded`: `for="[2001:db8::1]:80";proto=https`.
+fn forwarded_for(hop: &[u8]) -> Option<IpAddr> {
+    parts_from_the_end(hop, b';').find_map(|pair| {
+        let equals = pair.iter().position(|byte| *byte == b'=')?;
+        let is_for = pair[..equals].trim_ascii().eq_ignore_ascii_case(b"for");
+        let value = pair[equals + 1..].trim_ascii();
+        let bare = value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\""));
+        is_for.then(|| node(bare.unwrap_or(value)))
+    })?
+}
+
+/// Splits a header at a separator that is not within quotes, the last part first: the quotes that a
+/// proxy wrote are in pairs, those before them need not be.
+fn parts_from_the_end(text: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
+    let mut rest = Some(text);
+    std::iter::from_fn(move || {
+        let text = rest?;
+        let mut is_quoted = false;
+        for place in (0..text.len()).rev() {
+            match text[place] {
+                b'"' if !is_escaped(&text[..place]) => is_quoted = !is_quoted,
+                byte if byte == separator && !is_quoted => {
+                    rest = Some(&text[..place]);
+                    return Some(&text[place + 1..]);
+                }
+                _ => {}
+            }
         }
-    }
-    None
+        rest = None;
+        Some(text)
+    })
+}
+
+fn is_escaped(before: &[u8]) -> bool {
+    before.iter().rev().take_while(|byte| **byte == b'\\').count() % 2 == 1
 }
 
 /// `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`, `[2001:db8::1]:80`.
-fn node(text: &str) -> Option<IpAddr> {
+fn node(text: &[u8]) -> Option<IpAddr> {
+    let text = std::str::from_utf8(text).ok()?.trim();
     if let Some(rest) = text.strip_prefix('[') {
         return rest.split(']').next()?.parse().ok();
     }

@@ -77,34 +77,86 @@ fn requests_of_an_address_come_so_fast_and_no_faster() {
     assert!((1..=1_000).contains(&refused.retry_after_ms.unwrap()), "{refused:?}");
 }
 
+fn behind(proxies: &str, header: ProxyHeader) -> Guard {
+    limits(|limits| {
+        limits.proxies = Networks(proxies.split(' ').map(|one| one.parse().unwrap()).collect());
+        limits.proxy_header = header;
+        (limits.address_requests, limits.address_requests_burst) = (1, 2);
+        limits.address_connections = 1;
+    })
+}
+
+fn client(guard: &Guard, peer: &str, headers: &HeaderMap) -> Client {
+    guard.client(guard.accept(ip(peer)).unwrap().0, headers)
+}
+
 #[test]
 fn only_a_declared_proxy_is_believed() {
-    let behind = |proxies: &str, peer: &str, headers: HeaderMap| {
-        let guard = limits(|limits| {
-            limits.proxies = Networks(proxies.split(' ').map(|one| one.parse().unwrap()).collect());
-        });
-        let peer = guard.accept(ip(peer)).unwrap().0;
-        guard.client(peer, &headers).address
-    };
-    let forwarded = || said(&[("x-forwarded-for", "198.51.100.1, 203.0.113.9, 10.0.0.2")]);
-    let ours = "10.0.0.0/8";
+    let said = said(&[("x-forwarded-for", "198.51.100.1, 203.0.113.9, 10.0.0.2")]);
+    let address =
+        |proxies, peer| client(&behind(proxies, ProxyHeader::XForwardedFor), peer, &said).address;
     assert_eq!(
-        behind(ours, "10.0.0.1", forwarded()),
+        address("10.0.0.0/8", "10.0.0.1"),
         ip("203.0.113.9"),
         "the nearest that is not ours"
     );
-    assert_eq!(behind(ours, "192.168.0.1", forwarded()), ip("192.168.0.1"), "not declared");
-    assert_eq!(behind(ours, "10.0.0.1", HeaderMap::new()), ip("10.0.0.1"));
-    let standard =
-        said(&[("forwarded", r#"for=198.51.100.1, for="[2001:db8::7]:4711";proto=https"#)]);
-    assert!(standard.contains_key(FORWARDED));
-    assert_eq!(behind(ours, "10.0.0.1", standard), ip("2001:db8::7"));
-    for hidden in ["for=unknown", "for=_secret", "proto=https"] {
+    assert_eq!(address("10.0.0.0/8", "192.168.0.1"), ip("192.168.0.1"), "not declared");
+    assert_eq!(address("10.0.0.1 fd00::/8", "10.0.0.1"), ip("10.0.0.2"));
+}
+
+#[test]
+fn what_a_client_sends_itself_is_not_believed() {
+    let usual = behind("10.0.0.0/8", ProxyHeader::XForwardedFor);
+    let standard = behind("10.0.0.0/8", ProxyHeader::Forwarded);
+    let address = |guard, headers| client(guard, "10.0.0.1", &headers).address;
+    let both = || said(&[("x-forwarded-for", "203.0.113.9"), ("forwarded", "for=198.51.100.1")]);
+    assert_eq!(address(&usual, both()), ip("203.0.113.9"), "the other header is ignored");
+    assert_eq!(address(&standard, both()), ip("198.51.100.1"));
+
+    // Whatever stands before what the proxy wrote.
+    for made_up in [&b"\xff\xfe, "[..], b"\"", b"for=\"", b"10.0.0.3, unknown, ", b",,, "] {
         let mut headers = said(&[]);
-        headers.append(FORWARDED, HeaderValue::from_static(hidden));
-        assert_eq!(behind(ours, "10.0.0.1", headers), ip("10.0.0.1"), "{hidden}");
+        let line = [made_up, b", 203.0.113.9"].concat();
+        headers.append("x-forwarded-for", HeaderValue::from_bytes(&line).unwrap());
+        assert_eq!(address(&usual, headers), ip("203.0.113.9"), "{made_up:?}");
+        let mut headers = said(&[]);
+        headers.append(FORWARDED, HeaderValue::from_bytes(made_up).unwrap());
+        let line = [made_up, b", for=\"203.0.113.9:80\";host=\"a, for=1.1.1.1;\\\",for=2.2.2.2\""];
+        headers.append(FORWARDED, HeaderValue::from_bytes(&line.concat()).unwrap());
+        assert_eq!(address(&standard, headers), ip("203.0.113.9"), "{made_up:?}");
     }
-    assert_eq!(behind("10.0.0.1 fd00::/8", "10.0.0.1", forwarded()), ip("10.0.0.2"));
+    let v6 = said(&[("forwarded", r#"for=198.51.100.1, for="[2001:db8::7]:4711";proto=https"#)]);
+    assert_eq!(address(&standard, v6), ip("2001:db8::7"));
+}
+
+#[test]
+fn clients_that_a_proxy_does_not_name_are_limited_together() {
+    for (header, value) in [
+        (ProxyHeader::Forwarded, Some(&b"for=unknown"[..])),
+        (ProxyHeader::Forwarded, Some(b"for=_secret")),
+        (ProxyHeader::Forwarded, Some(b"proto=https")),
+        (ProxyHeader::XForwardedFor, Some(b"203.0.113.9, \xff")),
+        (ProxyHeader::XForwardedFor, Some(b"10.0.0.2")),
+        (ProxyHeader::XForwardedFor, None),
+    ] {
+        let guard = behind("10.0.0.0/8", header);
+        let mut headers = said(&[]);
+        let name = match header {
+            ProxyHeader::Forwarded => FORWARDED,
+            ProxyHeader::XForwardedFor => HeaderName::from_static("x-forwarded-for"),
+        };
+        if let Some(value) = value {
+            headers.append(name, HeaderValue::from_bytes(value).unwrap());
+        }
+        let one = client(&guard, "10.0.0.1", &headers);
+        let other = client(&guard, "10.0.0.7", &headers);
+        assert_eq!(one.address, ip("10.0.0.1"), "{headers:?}");
+        guard.admit(Some(one)).unwrap();
+        guard.admit(Some(other)).unwrap();
+        assert!(guard.admit(Some(one)).is_err(), "{headers:?}");
+        let _seat = guard.enter(Some(one)).unwrap().expect("a place is taken");
+        assert!(guard.enter(Some(other)).is_err(), "{headers:?}");
+    }
 }
 
 #[test]
@@ -149,6 +201,19 @@ fn a_person_is_limited_and_a_back_end_is_not() {
 }
 
 #[test]
+fn a_user_has_so_many_connections_and_one_that_left_makes_room() {
+    let guard = limits(|limits| limits.user_connections = 2);
+    let grant = |user: &str, scope: &str| crate::auth::Grant::local(user, scope, &[]).unwrap();
+    let ada = grant("ada", "subscribe");
+    let (first, _second) = (guard.connect(&ada).unwrap(), guard.connect(&ada).unwrap());
+    assert_eq!(guard.connect(&ada).unwrap_err().code, ErrorCode::SlowDown);
+    guard.connect(&grant("bob", "subscribe")).unwrap();
+    assert!(guard.connect(&grant("ada", "publish")).unwrap().is_none(), "a back end");
+    drop(first);
+    guard.connect(&ada).unwrap();
+}
+
+#[test]
 fn keys_that_were_quiet_are_forgotten() {
     let rate: Rate<u32> = Rate::new(1_000_000, 1);
     let once = NonZeroU32::MIN;
@@ -160,4 +225,33 @@ fn keys_that_were_quiet_are_forgotten() {
     std::thread::sleep(Duration::from_millis(5));
     rate.sweep();
     assert_eq!(known(), 0);
+}
+
+#[test]
+fn one_key_stays_limited_however_often_it_asks() {
+    let rate: Rate<u32> = Rate::remembering(8, 1, 1);
+    let once = NonZeroU32::MIN;
+    rate.check(&7, once).unwrap();
+    for asked in 0..100 {
+        assert!(rate.check(&7, once).is_err(), "let through after {asked}");
+    }
+}
+
+#[test]
+fn keys_beyond_the_most_pass_until_others_are_forgotten() {
+    let rate: Rate<u32> = Rate::remembering(8, 1, 1);
+    let once = NonZeroU32::MIN;
+    for key in 0..100 {
+        rate.check(&key, once).unwrap();
+    }
+    let known = || rate.limiter.as_ref().unwrap().len();
+    assert_eq!(known(), 8, "memory is bounded");
+    rate.check(&0, once).expect("nobody is limited while there are too many");
+
+    // These are quiet again at once: they make room when it is needed, not only at the next sweep.
+    let rate: Rate<u32> = Rate::remembering(8, 1_000_000_000, 1);
+    for key in 0..100 {
+        rate.check(&key, once).unwrap();
+    }
+    assert!(!rate.is_full());
 }

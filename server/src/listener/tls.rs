@@ -40,6 +40,8 @@ pub struct Tls {
     files: Files,
     every: Duration,
     current: ArcSwap<ServerConfig>,
+    /// As the files were just before they were first read.
+    opened: Stamp,
 }
 
 #[derive(Debug)]
@@ -65,9 +67,10 @@ impl Tls {
             (Some(_), None) => bail!("tls.certificate is set and tls.key is not; expected both"),
             (None, Some(_)) => bail!("tls.key is set and tls.certificate is not; expected both"),
         };
+        let opened = files.stamp();
         let current = ArcSwap::from(files.read()?);
         let every = settings.check_every.get();
-        Ok(Some(Arc::new(Self { files, every, current })))
+        Ok(Some(Arc::new(Self { files, every, current, opened })))
     }
 
     pub(super) async fn accept(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
@@ -81,27 +84,33 @@ impl Tls {
     /// When SIGHUP cannot be listened for.
     pub async fn watch(&self) -> io::Result<()> {
         let mut hangup = signal(SignalKind::hangup())?;
-        let mut seen = self.files.stamp();
+        let mut seen = self.opened;
+        let mut last_error = None;
         loop {
             let asked = tokio::time::timeout(self.every, hangup.recv()).await.is_ok();
             let stamp = self.files.stamp();
             if !asked && stamp == seen {
                 continue;
             }
-            seen = stamp;
             match self.files.read() {
                 Ok(read) => {
+                    (seen, last_error) = (stamp, None);
                     self.current.store(read);
                     metrics::counter!(crate::metrics::TLS_RELOADS, "outcome" => "ok").increment(1);
                     tracing::info!(file = %self.files.certificate.display(), "the certificate was read anew");
                 }
+                // Tried again each time, whatever the files' times say: what was wrong may not be in them.
                 Err(error) => {
                     metrics::counter!(crate::metrics::TLS_RELOADS, "outcome" => "failed")
                         .increment(1);
-                    tracing::error!(
-                        error = format!("{error:#}"),
-                        "the new certificate cannot be used; the one before stays in use"
-                    );
+                    let error = format!("{error:#}");
+                    if asked || last_error.as_ref() != Some(&error) {
+                        tracing::error!(
+                            error,
+                            "the new certificate cannot be used; the one before stays in use"
+                        );
+                    }
+                    last_error = Some(error);
                 }
             }
         }

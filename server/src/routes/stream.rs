@@ -61,13 +61,14 @@ pub(super) fn open(
     start: Start,
     asking: &Asking,
 ) -> Result<Response, WireError> {
-    shared.guard.connect(&grant)?;
+    let of_user = shared.guard.connect(&grant)?;
     let seat = shared.guard.enter(asking.client())?;
     let place = shared.connections.enter(Transport::Stream, asking.address()).ok_or_else(|| {
         WireError::new(ErrorCode::SlowDown, "the server has as many connections as it may")
             .with_retry_after_ms(5_000)
     })?;
-    let place = place.with(seat);
+    let mut place = place.with(seat);
+    place.keep(of_user);
     // First: what is revoked from now on is noticed.
     let access = shared.gate.enter(grant)?;
     let bridge = shared.bridge.clone();

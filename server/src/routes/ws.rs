@@ -25,7 +25,7 @@ use crate::{
     connections::Place,
     metrics::meters::Transport,
     request, schema,
-    socket::{self, Wire},
+    socket::{self, Inlet, Wire},
 };
 
 /// The WebSocket: subscribe, publish, ask, serve.
@@ -59,7 +59,7 @@ pub(super) async fn upgrade(
     tokio::spawn(shared.connections.clone().track(async move {
         // The client may have left meanwhile.
         let Ok(io) = upgrade.await else { return };
-        let io = TokioIo::new(io);
+        let io = Inlet::new(TokioIo::new(io));
         let ws = WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await;
         socket::serve(Wire::WebSocket(Box::new(ws)), place, named, shared).await;
     }));

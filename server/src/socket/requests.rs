@@ -107,8 +107,10 @@ impl Socket {
                 bridge.regranted(id, &grant);
             }
             None => {
-                self.shared.guard.connect(&grant).map_err(error)?;
+                let of_user = self.shared.guard.connect(&grant).map_err(error)?;
                 self.access = Some(self.shared.gate.enter(grant.clone()).map_err(error)?);
+                self.place.keep(of_user);
+                self.wire.open();
                 bridge.connected(id, self.notes.0.clone(), &grant);
                 let client = client.as_deref().unwrap_or("unnamed");
                 let request = &self.request.id;

@@ -26,6 +26,8 @@ use crate::{
 
 const HISTORIES: u64 = 10_000;
 const STEPS: u64 = 14;
+/// Clocks may differ by so many seconds.
+const LEEWAY: u64 = 5;
 const USERS: [&str; 3] = ["ann", "bob", "cy"];
 const THREADS: usize = 4;
 const SECRET: &str = "a secret for tests, long enough for HS256";
@@ -376,7 +378,7 @@ impl<'a> History<'a> {
     fn refusal(&self, token: usize) -> Option<ErrorCode> {
         let token = &self.tokens[token];
         let until = self.revoked.get(&Subject::User(token.user.into()));
-        let is_revoked = until.is_some_and(|at| token.iat <= *at)
+        let is_revoked = until.is_some_and(|at| token.iat <= *at + LEEWAY)
             || self.revoked.contains_key(&Subject::Token(token.jti.as_str().into()));
         match (token.is_expired, is_revoked) {
             (true, _) => Some(ErrorCode::TokenExpired),
@@ -396,7 +398,7 @@ impl<'a> History<'a> {
         it.reads
             && self.refusal(token).is_none()
             && (*owner == it.user || it.claim.iter().any(names))
-            && until.is_none_or(|at| it.iat > *at)
+            && until.is_none_or(|at| it.iat > *at + LEEWAY)
     }
 
     fn forget_ungranted(&mut self) {

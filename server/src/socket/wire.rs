@@ -14,12 +14,12 @@ use tokio_tungstenite::{
 
 use futures_util::{SinkExt, StreamExt};
 
-use super::{End, tunnel::Tunnel};
+use super::{End, Inlet, tunnel::Tunnel};
 
 /// What carries frames.
 pub(crate) enum Wire {
     /// Each frame is a message.
-    WebSocket(Box<WebSocketStream<TokioIo<Upgraded>>>),
+    WebSocket(Box<WebSocketStream<Inlet<TokioIo<Upgraded>>>>),
     /// Frames go as server-sent events, and come as lines of requests.
     Tunnel(Tunnel),
 }
@@ -39,6 +39,29 @@ impl Wire {
         match self {
             Self::WebSocket(ws) => Ok(ws.feed(message).await?),
             Self::Tunnel(tunnel) => tunnel.feed(&message).await,
+        }
+    }
+
+    /// A message came that carries no frame; true when it shows that the client lives, which it does
+    /// not while another message is unfinished.
+    pub(super) fn control(&mut self, bytes: usize) -> bool {
+        match self {
+            Self::WebSocket(ws) => ws.get_mut().control(bytes),
+            Self::Tunnel(_) => true,
+        }
+    }
+
+    /// A whole message came.
+    pub(super) fn whole(&mut self) {
+        if let Self::WebSocket(ws) = self {
+            ws.get_mut().whole();
+        }
+    }
+
+    /// From now on messages may be as large as the protocol has them.
+    pub(super) fn open(&mut self) {
+        if let Self::WebSocket(ws) = self {
+            ws.get_mut().open();
         }
     }
 
