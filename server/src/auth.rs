@@ -22,7 +22,7 @@ mod revocations;
 mod scope;
 mod threads;
 
-pub use access::Access;
+pub use access::{Access, Parting};
 pub use claims::Claims;
 pub use gate::{Cut, Gate};
 pub use grant::Grant;

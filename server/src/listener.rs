@@ -25,14 +25,15 @@ use hyper::{
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rethread_shared::limits::{
-    ACCEPT_PAUSE_MAX, ACCEPT_PAUSE_MIN, REQUEST_HEAD_BYTES_MAX, REQUEST_HEADERS_MAX,
-    UNSENT_BYTES_MAX,
+    ACCEPT_PAUSE_MAX, ACCEPT_PAUSE_MIN, PARTING_DEADLINE, REQUEST_HEAD_BYTES_MAX,
+    REQUEST_HEADERS_MAX, UNSENT_BYTES_MAX,
 };
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::{Service, ServiceExt};
 
 use crate::{
+    auth::Parting,
     config::Http,
     guard::{Guard, Peer},
 };
@@ -140,11 +141,13 @@ where
 
     async fn requests(self: Arc<Self>, io: Io, peer: Peer, opening: tokio::time::Instant) {
         let opened = CancellationToken::new();
+        let parting = Parting::default();
         let body_timeout = self.http.body_timeout.get();
         let answer = service_fn(|request: Request<Incoming>| {
             opened.cancel();
             let mut request = request.map(|body| Timed::new(body, body_timeout));
             request.extensions_mut().insert(peer);
+            request.extensions_mut().insert(parting.clone());
             self.service.clone().oneshot(request)
         });
         let connection = http1::Builder::new()
@@ -161,12 +164,22 @@ where
                 std::future::pending::<()>().await;
             }
         };
+        let cut = async {
+            parting.asked().await;
+            tokio::time::sleep(PARTING_DEADLINE).await;
+        };
         let (mut first, mut stop) = (pin!(first), pin!(self.stopping.cancelled()));
-        let mut is_stopping = false;
+        let (mut asked, mut cut) = (pin!(parting.asked()), pin!(cut));
+        let (mut is_stopping, mut is_parting) = (false, false);
         let ended = loop {
             tokio::select! {
                 ended = connection.as_mut() => break ended,
                 () = &mut first => return tracing::debug!(?peer, "no request came in time"),
+                () = &mut cut => return tracing::debug!(?peer, "cut off, with what it had not taken"),
+                () = &mut asked, if !is_parting => {
+                    is_parting = true;
+                    connection.as_mut().graceful_shutdown();
+                }
                 () = &mut stop, if !is_stopping => {
                     is_stopping = true;
                     connection.as_mut().graceful_shutdown();

@@ -158,6 +158,9 @@ pub const REVOCATIONS_MAX: usize = 100_000;
 /// How long a revocation waits for the connections it concerns to stop, before it is answered: less
 /// than the second within which they must. They are cut in any case.
 pub const REVOKE_DEADLINE: Duration = Duration::from_millis(800);
+/// How long a stream that is cut off has to take its last words, before its connection is cut with what
+/// it has not taken. Below [`REVOKE_DEADLINE`].
+pub const PARTING_DEADLINE: Duration = Duration::from_millis(500);
 /// How often revocations that nobody needs any more are swept out.
 pub const REVOCATIONS_SWEEP: Duration = Duration::from_secs(60 * 60);
 

@@ -21,6 +21,7 @@ use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
 use rethread_shared::limits::TOKEN_WARNING;
 use tokio::{sync::mpsc, time::Instant};
+use tokio_util::sync::CancellationToken;
 
 use super::Grant;
 use crate::now;
@@ -165,6 +166,31 @@ pub struct Answer {
     _waiting: Vec<mpsc::Sender<Infallible>>,
 }
 
+/// How a stream that is cut off ends the connection it is written to, which may still hold what was
+/// handed to it. Shared by both.
+#[derive(Clone, Debug, Default)]
+pub struct Parting(Arc<Parted>);
+
+#[derive(Debug, Default)]
+struct Parted {
+    asked: CancellationToken,
+    /// Given when everybody has let go of this: the stream, and the connection with its bytes.
+    answers: Mutex<Vec<Answer>>,
+}
+
+impl Parting {
+    /// The connection is to end; only then is the answer given.
+    pub fn end(&self, answer: Answer) {
+        self.0.answers.lock().push(answer);
+        self.0.asked.cancel();
+    }
+
+    /// Completes when the connection is to end.
+    pub async fn asked(&self) {
+        self.0.asked.cancelled().await;
+    }
+}
+
 impl Drop for Access {
     fn drop(&mut self) {
         self.all.open.lock().all.remove(&self.id);
@@ -180,4 +206,25 @@ fn left(grant: &Grant) -> Duration {
 fn warning(grant: &Grant) -> Instant {
     let left = left(grant);
     Instant::now() + (left - TOKEN_WARNING.min(left / 2))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_was_cut_off_has_stopped_when_its_connection_is_gone() {
+        let all = Arc::new(Accesses::default());
+        let access = all.enter(Arc::new(Grant::trusted("ada")));
+        let (count, mut answered) = all.question(|_| true);
+        assert_eq!(count, 1);
+        let of_connection = Parting::default();
+        let of_stream = of_connection.clone();
+        of_stream.end(access.answer());
+        of_connection.asked().await;
+        drop((of_stream, access));
+        assert!(answered.try_recv().is_err_and(|error| error == mpsc::error::TryRecvError::Empty));
+        drop(of_connection);
+        assert_eq!(answered.recv().await, None, "now it has");
+    }
 }

@@ -14,6 +14,7 @@ use tracing::Instrument;
 
 use super::{App, problem::Problem};
 use crate::{
+    auth::Parting,
     guard::{Client, Guard, Peer},
     metrics::meters::Transport,
     refusals::Asker,
@@ -32,6 +33,7 @@ struct Known {
     request: Request,
     /// `None` where another program listens: then its limits are that program's.
     client: Option<Client>,
+    parting: Parting,
     user: OnceLock<Arc<str>>,
 }
 
@@ -46,6 +48,11 @@ impl Asking {
 
     pub(super) fn address(&self) -> Option<std::net::IpAddr> {
         self.0.client.map(|client| client.address)
+    }
+
+    /// Ends its connection, where this server listens.
+    pub(super) fn parting(&self) -> Parting {
+        self.0.parting.clone()
     }
 
     /// Its token was good and names this user.
@@ -71,6 +78,7 @@ impl Asking {
         Self(Arc::new(Known {
             request: request.unwrap_or_else(|| Request::new(Transport::Http)),
             client: peer.zip(guard).map(|(peer, guard)| guard.client(peer, &parts.headers)),
+            parting: parts.extensions.get::<Parting>().cloned().unwrap_or_default(),
             user: OnceLock::new(),
         }))
     }

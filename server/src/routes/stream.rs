@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::request::Asking;
 use crate::{
-    auth::{Access, Grant, Scope},
+    auth::{Access, Grant, Parting, Scope},
     bridge::Bridge,
     connections::{self, Connections, Place},
     feed::{Due, Feed, Opening},
@@ -32,6 +32,7 @@ struct Stream {
     /// `None` once the stream has said why it ends.
     feed: Option<Feed>,
     access: Access,
+    parting: Parting,
     bridge: Arc<Bridge>,
     more: Arc<More>,
     heartbeat: Duration,
@@ -85,6 +86,7 @@ pub(super) fn open(
     let stream = Stream {
         feed: Some(feed),
         access,
+        parting: asking.parting(),
         bridge,
         more,
         heartbeat: shared.heartbeat,
@@ -125,6 +127,10 @@ impl Stream {
                 let granted = granted.and_then(|()| self.bridge.thread(feed.thread(), grant));
                 if let Err(error) = granted {
                     self.feed = None;
+                    // The connection may hold chunks that it has not written: it has to end first.
+                    if let Some(answer) = answer {
+                        self.parting.end(answer);
+                    }
                     return Some(end(&error));
                 }
             }
