@@ -196,7 +196,8 @@ fn check(command: &mut Command, input: &str) {
 fn feed(command: &mut Command, input: &str) -> (bool, String) {
     let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = piped.spawn().expect("promtool runs");
-    child.stdin.take().expect("it is piped").write_all(input.as_bytes()).expect("it reads");
+    // One that is given files does not read, and may have ended already.
+    let _ = child.stdin.take().expect("it is piped").write_all(input.as_bytes());
     let output = child.wait_with_output().expect("it ends");
     let said = [output.stdout, output.stderr].concat();
     (output.status.success(), String::from_utf8_lossy(&said).into_owned())
