@@ -192,7 +192,7 @@ impl Work {
             let seqs = Arc::make_mut(&mut acked.seqs);
             for (event, result) in batch.iter().zip(results) {
                 assert_eq!(event["id"], result["id"], "refused or mixed up: {result} for {event}");
-                let seq = result["seq"].as_u64().expect("a seq");
+                let seq = result["seq"].as_u64().unwrap_or_else(|| panic!("not stored: {result}"));
                 let id = event["id"].as_str().expect("an id").to_owned();
                 assert!(seqs.insert(id, seq).is_none_or(|before| before == seq), "{result}");
                 acked.highest = acked.highest.max(seq);

@@ -121,10 +121,8 @@ async fn full_disk(reserve: &str, left: u64) -> Option<(Server, Disk)> {
     let (url, token, api, operator) =
         (server.url(), server.token(), server.api(), server.operator());
     let thread = api.thread().await;
-    let mut publishers = [
-        Publisher::over_socket(&url, &token, &thread),
-        Publisher::over_http(&url, &token, &thread),
-    ];
+    let mut publishers =
+        [Publisher::over_http(&url, &token, &thread), Publisher::over_http(&url, &token, &thread)];
     let mut follower = Follower::start(&url, &token, &thread);
     for publisher in &mut publishers {
         publisher.wait_beyond(0).await;
