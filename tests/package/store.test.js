@@ -72,6 +72,12 @@ async function openPage({ thread, options = {}, init } = {}) {
   return of;
 }
 
+/** Cuts a page off from the server while `isAway()`: from its WebSockets and from what stands in for them. */
+async function cutOff(context, isAway) {
+  await context.routeWebSocket(/./, (socket) => (isAway() ? socket.close() : socket.connectToServer()));
+  await context.route(/\/(healthz|v1\/stream)/, (route) => (isAway() ? route.abort() : route.continue()));
+}
+
 const upTo = (last) => Array.from({ length: last }, (_, n) => n + 1);
 const event = (run, type, data) => ({ id: crypto.randomUUID(), run, type, data });
 
@@ -127,7 +133,7 @@ test("what is kept is shown while the server is away", async () => {
   const { page, context, load, seen, kept, close } = await openPage({ thread });
   await seen(10);
   await kept(10);
-  await context.routeWebSocket(/./, (socket) => socket.close());
+  await cutOff(context, () => true);
   await load();
   await seen(10);
   assert.notEqual(await page.evaluate(() => client.status.state), "online");
@@ -140,7 +146,7 @@ test("nobody sees what another user's page has kept, and forget() deletes it", a
   const { page, context, load, seen, kept, close } = await openPage({ thread });
   await seen(10);
   await kept(10);
-  await context.routeWebSocket(/./, (socket) => socket.close());
+  await cutOff(context, () => true);
   await load({ user: "somebody else" });
   await page.waitForFunction(() => client.status.state === "waiting");
   assert.deepEqual(await page.evaluate(() => seen), []);
@@ -158,7 +164,7 @@ test("a message that waits outlives a reload, and is stored once", async () => {
   const { page, context, load, rows, close } = await openPage({ thread });
   await page.waitForFunction(() => client.status.state === "online");
   let isAway = true;
-  await context.routeWebSocket(/./, (socket) => (isAway ? socket.close() : socket.connectToServer()));
+  await cutOff(context, () => isAway);
   await load();
   await page.evaluate(() => {
     window.first = conversation.send("first");

@@ -10,6 +10,8 @@ const NETWORK = /net::ERR_(CONNECTION_\w+|EMPTY_RESPONSE|SOCKET_NOT_CONNECTED|AB
 const SOCKET = /WebSocket connection to '[^']+' failed/;
 
 /** One tab. */
+const MAY_FAIL = /^\/(v1\/|healthz$|assets\/(rethread_)?(fallback|loop|store|tabs|view)[-_])/;
+
 export class Chat {
   /** What must not happen in a page and did, as `kind: what`. @type {string[]} */
   problems = [];
@@ -198,9 +200,12 @@ export class Chat {
     });
   }
 
-  /** The server's interface may be away; the page's files never. */
+  /**
+   * The server's interface may be away, and so may a part of the package that is loaded when it is asked
+   * for; the page's own files never.
+   */
   #mayFail(url) {
-    return URL.canParse(url) && new URL(url).pathname.startsWith("/v1/");
+    return URL.canParse(url) && MAY_FAIL.test(new URL(url).pathname);
   }
 }
 
