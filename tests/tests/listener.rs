@@ -92,7 +92,10 @@ async fn who_is_slow_to_ask_is_let_go_of() {
     let api = server.api();
     let thread = api.thread().await;
     let mut socket = server.socket().await;
-    tokio::time::sleep(Duration::from_millis(800)).await;
+    // A connection that comes later is closed when it was idle for its time; the socket then was longer.
+    let mut later = tcp(&server).await;
+    later.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    assert!(rest(&mut later).await.starts_with("HTTP/1.1 200"));
     socket.send(json!({ "op": "subscribe", "thread": thread })).await;
     socket.expect("subscribed").await;
 }
