@@ -149,6 +149,12 @@ async fn receive(
                 });
             }
             Some("goodbye") => {}
+            Some("error") if frame["retry_after_ms"].is_u64() => {
+                // The subscription is over; it is asked for again when the server says.
+                let wait = frame["retry_after_ms"].as_u64().unwrap_or_default();
+                tokio::time::sleep(Duration::from_millis(wait)).await;
+                return false;
+            }
             _ => panic!("the follower was sent {frame}"),
         }
     }
