@@ -32,6 +32,17 @@ fn is_key_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b'~')
 }
 
+/// The first character that an id may not hold, and where it stands. Looks at all bytes without
+/// stopping, which for what an id is takes a few instructions.
+fn bad_character(text: &str) -> Option<IdProblem> {
+    if text.bytes().fold(true, |good, byte| good & is_key_byte(byte)) {
+        return None;
+    }
+    let (at, character) =
+        text.char_indices().find(|(_, c)| !c.is_ascii() || !is_key_byte(*c as u8))?;
+    Some(IdProblem::BadCharacter { character, at })
+}
+
 fn is_lower_hex(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
 }

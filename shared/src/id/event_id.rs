@@ -18,6 +18,14 @@ impl EventId {
         Self(uuid::Builder::from_unix_timestamp_millis(unix_ms, &random).into_uuid())
     }
 
+    /// Bytes of its text.
+    pub const TEXT_BYTES: usize = uuid::fmt::Hyphenated::LENGTH;
+
+    /// Its text, in `room`.
+    pub fn encode(self, room: &mut [u8; Self::TEXT_BYTES]) -> &str {
+        self.0.as_hyphenated().encode_lower(room)
+    }
+
     /// The 16 bytes, big-endian, as stored on disk.
     #[must_use]
     pub fn to_bytes(self) -> [u8; 16] {

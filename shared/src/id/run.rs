@@ -1,6 +1,6 @@
 use std::{fmt, str::FromStr, sync::Arc};
 
-use super::{IdError, IdProblem, ThreadId, is_key_byte, is_lower_hex, serde_as_str};
+use super::{IdError, IdProblem, ThreadId, bad_character, is_lower_hex, serde_as_str};
 use crate::limits::{RUN_ID_BYTES_MAX, RUN_MS_DIGITS_MAX};
 
 const INFIX: &str = "_run_";
@@ -98,19 +98,21 @@ impl RunId {
 
 /// Splits `{head}_run_{unix_ms}_{8 hex}` from the right.
 pub(super) fn split_run_suffix(text: &str) -> Option<(&str, u64)> {
-    let (rest, hex) = text.rsplit_once('_')?;
-    if hex.len() != SUFFIX_HEX || !is_lower_hex(hex) {
+    let (rest, hex) = text.split_at_checked(text.len().checked_sub(SUFFIX_HEX)?)?;
+    if !is_lower_hex(hex) {
         return None;
     }
-    let (rest, digits) = rest.rsplit_once('_')?;
-    let canonical = digits.bytes().all(|b| b.is_ascii_digit())
-        && (1..=RUN_MS_DIGITS_MAX).contains(&digits.len())
+    let rest = rest.strip_suffix('_')?;
+    let digits_at = rest.len() - rest.bytes().rev().take_while(u8::is_ascii_digit).count();
+    let (rest, digits) = rest.split_at(digits_at);
+    let canonical = (1..=RUN_MS_DIGITS_MAX).contains(&digits.len())
         && (digits == "0" || !digits.starts_with('0'));
     if !canonical {
         return None;
     }
-    let head = rest.strip_suffix("_run")?;
-    Some((head, digits.parse().ok()?))
+    let head = rest.strip_suffix(INFIX)?;
+    let unix_ms = digits.bytes().fold(0, |ms, digit| ms * 10 + u64::from(digit - b'0'));
+    Some((head, unix_ms))
 }
 
 fn is_uuid(text: &str) -> bool {
@@ -124,16 +126,13 @@ fn read_form(text: &str) -> Result<RunForm, IdProblem> {
     if text.len() > RUN_ID_BYTES_MAX {
         return Err(IdProblem::TooLong { len: text.len(), max: RUN_ID_BYTES_MAX });
     }
-    if let Some((at, character)) =
-        text.char_indices().find(|(_, c)| !c.is_ascii() || !is_key_byte(*c as u8))
-    {
-        return Err(IdProblem::BadCharacter { character, at });
+    if let Some(problem) = bad_character(text) {
+        return Err(problem);
     }
     if let Some((head, unix_ms)) = split_run_suffix(text)
         && head.starts_with("thread_")
     {
-        let thread = head.parse().map_err(|e: IdError| e.problem)?;
-        return Ok(RunForm::Standard { thread, unix_ms });
+        return Ok(RunForm::Standard { thread: ThreadId::of_key_bytes(head)?, unix_ms });
     }
     if text.starts_with("thread_") {
         let thread = text.parse().map_err(|error: IdError| match error.problem {

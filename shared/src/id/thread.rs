@@ -1,6 +1,6 @@
 use std::{fmt, str::FromStr, sync::Arc};
 
-use super::{IdError, IdProblem, is_key_byte, run::split_run_suffix, serde_as_str};
+use super::{IdError, IdProblem, bad_character, run::split_run_suffix, serde_as_str};
 use crate::limits::THREAD_KEY_BYTES_MAX;
 
 const PREFIX: &str = "thread_";
@@ -39,7 +39,13 @@ impl ThreadId {
         &self.0[PREFIX.len()..]
     }
 
-    fn check(text: &str) -> Result<(), IdProblem> {
+    /// The same as parsing, of a text that is known to have no character but those of ids.
+    pub(super) fn of_key_bytes(text: &str) -> Result<Self, IdProblem> {
+        Self::check(text, None).map(|()| Self(text.into()))
+    }
+
+    /// `bad` is the character that may not be in it, if there is one.
+    fn check(text: &str, bad: Option<IdProblem>) -> Result<(), IdProblem> {
         let Some(key) = text.strip_prefix(PREFIX) else {
             return Err(if text.is_empty() { IdProblem::Empty } else { IdProblem::BadForm });
         };
@@ -50,10 +56,8 @@ impl ThreadId {
             let max = PREFIX.len() + THREAD_KEY_BYTES_MAX;
             return Err(IdProblem::TooLong { len: text.len(), max });
         }
-        if let Some((at, character)) =
-            text.char_indices().find(|(_, c)| !c.is_ascii() || !is_key_byte(*c as u8))
-        {
-            return Err(IdProblem::BadCharacter { character, at });
+        if let Some(problem) = bad {
+            return Err(problem);
         }
         if key.starts_with(PREFIX) {
             return Err(IdProblem::DoubledPrefix);
@@ -69,7 +73,7 @@ impl FromStr for ThreadId {
     type Err = IdError;
 
     fn from_str(text: &str) -> Result<Self, IdError> {
-        Self::check(text)
+        Self::check(text, bad_character(text))
             .map(|()| Self(text.into()))
             .map_err(|problem| IdError::new(problem, EXPECTED, text))
     }
