@@ -19,6 +19,7 @@ pub mod config;
 pub mod connections;
 pub mod feed;
 pub mod guard;
+mod hash;
 pub mod health;
 pub mod listener;
 pub mod log;

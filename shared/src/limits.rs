@@ -221,6 +221,9 @@ pub const PAGE_EVENTS_DEFAULT: usize = 100;
 pub const THREADS_SCANNED_MAX: usize = 10_000;
 /// Threads in one answer of `GET /v1/threads`.
 pub const THREADS_PAGE_MAX: usize = 1_000;
+/// Ids of one millisecond that a thread keeps in memory, to know an id that it cannot have without looking
+/// for it: 4 KiB, where a thread gets 256,000 events a second. Beyond, ids are looked for.
+pub const NEWEST_IDS_MAX: usize = 256;
 /// Threads whose head the commit thread remembers; others are read again from disk when needed.
 pub const HEADS_CACHED_MAX: usize = 100_000;
 
@@ -300,8 +303,9 @@ pub const RETENTION_STEP_EVENTS: usize = 512;
 /// waiting for; a run that says nothing for longer has nobody behind it.
 pub const RUN_SILENCE_MAX: Duration = Duration::from_secs(60 * 60);
 /// Runs with their threads that are kept in memory, so that publishing to a run that is known asks no
-/// disk. Some 200 bytes each: 13 MiB.
-pub const RUNS_RESOLVED_KEPT_MAX: usize = 65_536;
+/// disk: as many as there are runs in as many threads as are in memory, twice, for they are kept in two
+/// halves. Some 200 bytes each.
+pub const RUNS_RESOLVED_KEPT_MAX: usize = 2 * RUN_STATES_MAX;
 
 // The orchestrator -----------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 //! agent is gone. Pure bookkeeping under one lock; [`super::asking`] does what it says.
 
 use std::{
-    collections::{BTreeSet, HashMap, HashSet, VecDeque},
+    collections::{BTreeSet, VecDeque},
     sync::Arc,
 };
 
@@ -15,7 +15,10 @@ use rethread_shared::{
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
-use crate::auth::Grant;
+use crate::{
+    auth::Grant,
+    hash::{Map, Set},
+};
 
 /// Names a connection within this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -60,7 +63,7 @@ enum Place {
 struct Agent {
     names: Vec<String>,
     notes: mpsc::Sender<Note>,
-    runs: HashSet<RunId>,
+    runs: Set<RunId>,
     /// Which threads' work it may be given.
     may: Arc<Grant>,
 }
@@ -111,11 +114,11 @@ pub struct Desk {
 
 #[derive(Debug, Default)]
 struct Books {
-    agents: HashMap<ConnectionId, Agent>,
+    agents: Map<ConnectionId, Agent>,
     /// Those of `agents` that offered to take work: few among many browsers.
     serving: BTreeSet<ConnectionId>,
     waiting: VecDeque<Waiting>,
-    places: HashMap<RunId, Place>,
+    places: Map<RunId, Place>,
     /// How many of `places` are offers.
     offered: usize,
     clock: u64,
@@ -142,7 +145,7 @@ pub enum Mark {
 impl Desk {
     /// A connection that publishes or serves; its notes go to `notes`.
     pub fn open(&self, connection: ConnectionId, notes: mpsc::Sender<Note>, may: Arc<Grant>) {
-        let agent = Agent { names: Vec::new(), notes, runs: HashSet::new(), may };
+        let agent = Agent { names: Vec::new(), notes, runs: Set::default(), may };
         self.books.lock().agents.insert(connection, agent);
     }
 

@@ -1,11 +1,6 @@
 //! Events from publishers.
 
-use std::{
-    collections::{HashMap, HashSet},
-    future::Future,
-    sync::Arc,
-    time::Instant,
-};
+use std::{future::Future, sync::Arc, time::Instant};
 
 use futures_util::future::join_all;
 use rethread_shared::{
@@ -22,6 +17,7 @@ use super::{
 };
 use crate::{
     auth::Grant,
+    hash::{Map, Set},
     log::{Appended, Log, LogError, NewRecord},
     now,
     refusals::Asker,
@@ -53,7 +49,7 @@ struct Ready {
 }
 
 /// Where each run of a publish goes.
-type Routes = HashMap<RunId, Result<ThreadId, WireError>>;
+type Routes = Map<RunId, Result<ThreadId, WireError>>;
 
 /// Events queued in one thread.
 struct Queued {
@@ -141,8 +137,12 @@ impl Bridge {
         events: Vec<Ready>,
         outcomes: &mut [Option<Outcome>],
     ) -> Vec<(ThreadId, Vec<Ready>)> {
+        if let Some(thread) = self.only_thread(by.grant, &events) {
+            return vec![(thread, events)];
+        }
         let routes = self.routes(by.grant, &events).await;
         let mut threads: Vec<(ThreadId, Vec<Ready>)> = Vec::new();
+        let mut places: Map<&ThreadId, usize> = Map::default();
         let mut last = usize::MAX;
         for event in events {
             if let Some((_, events)) = threads.get_mut(last)
@@ -158,7 +158,7 @@ impl Bridge {
                     continue;
                 }
             };
-            last = threads.iter().position(|(known, _)| known == thread).unwrap_or(threads.len());
+            last = *places.entry(thread).or_insert(threads.len());
             match threads.get_mut(last) {
                 Some((_, events)) => events.push(event),
                 None => threads.push((thread.clone(), vec![event])),
@@ -167,11 +167,19 @@ impl Bridge {
         threads
     }
 
+    /// The thread of all events, where they are of one run and that was resolved before: nothing needs to
+    /// be sorted then.
+    fn only_thread(&self, grant: &Grant, events: &[Ready]) -> Option<ThreadId> {
+        let run = &events.first()?.run;
+        let is_one = events.iter().all(|event| event.run == *run);
+        is_one.then(|| self.known_thread_of(run, grant)).flatten()
+    }
+
     /// The thread of each run. Those that are not known are looked for all at once: together they wait
     /// no longer than one alone.
     async fn routes(&self, grant: &Grant, events: &[Ready]) -> Routes {
-        let mut routes = Routes::new();
-        let mut unknown = HashSet::new();
+        let mut routes = Routes::default();
+        let mut unknown = Set::default();
         let mut last: Option<&RunId> = None;
         for Ready { run, .. } in events {
             // Most publishes are of one run.
@@ -240,7 +248,13 @@ impl Bridge {
         }
         self.claim(by, &thread, &mut held, &accepted).await;
         accepted[0].record.request = Some(by.request.id.clone());
-        let records = accepted.iter().map(|event| event.record.clone()).collect();
+        // Of the record only the id is needed any more.
+        let take = |Ready { record: NewRecord { id, body, request }, .. }: &mut Ready| NewRecord {
+            id: *id,
+            body: std::mem::take(body),
+            request: request.take(),
+        };
+        let records = accepted.iter_mut().map(take).collect();
         let appended = self.log.append_in(held.term(), &thread, records);
         for run in ended {
             // It was admitted a moment ago, so it is in memory.

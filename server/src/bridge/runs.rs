@@ -8,12 +8,9 @@
 //! run that it is none of those. For the others the log is read as far as those go: a run that has
 //! ended stays ended, however long ago that was.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
 };
 
 use parking_lot::Mutex;
@@ -27,6 +24,7 @@ use tokio::sync::Notify;
 
 use super::replay::{find_end, replay};
 use crate::{
+    hash::{Map, Set},
     log::{Cut, Log, LogError, Past, RunRecord},
     metrics::meters::{self, Counted},
     now::Clock,
@@ -35,7 +33,7 @@ use crate::{
 /// The runs of all threads in use.
 #[derive(Debug)]
 pub(super) struct Runs {
-    threads: Mutex<HashMap<ThreadId, Arc<tokio::sync::Mutex<ThreadRuns>>>>,
+    threads: Mutex<Map<ThreadId, Arc<tokio::sync::Mutex<ThreadRuns>>>>,
     registered: Arc<Registered>,
 }
 
@@ -58,9 +56,9 @@ pub(super) struct Registered {
 /// queued under this lock, so that the order of checks is the order of the log.
 #[derive(Debug)]
 pub(super) struct ThreadRuns {
-    known: HashMap<RunId, Known>,
+    known: Map<RunId, Known>,
     /// Events that change a run's state and are queued but not yet durable.
-    pub(super) queued: HashSet<EventId>,
+    pub(super) queued: Set<EventId>,
     /// An append failed: what is queued must be settled before the log tells a run's state.
     unsettled: bool,
     /// The log's term in which the runs were read.
@@ -86,8 +84,8 @@ impl Runs {
             threads.retain(|_, runs| Arc::strong_count(runs) > 1);
         }
         let new = ThreadRuns {
-            known: HashMap::new(),
-            queued: HashSet::new(),
+            known: Map::default(),
+            queued: Set::default(),
             unsettled: false,
             term: 0,
             registered: self.registered.clone(),

@@ -1,12 +1,11 @@
 //! What the registry said lately, kept in memory and bounded.
 
-use std::{
-    collections::HashMap,
-    sync::atomic::{AtomicU64, Ordering},
-};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::RwLock;
 use rethread_shared::{RunId, ThreadId, limits::RUNS_RESOLVED_KEPT_MAX};
+
+use crate::hash::Map;
 
 /// Runs with their threads. A run's thread never changes while the registry knows the run, so all that
 /// keeps this true is to forget a run no later than the registry does, and all of them when the log's
@@ -23,8 +22,8 @@ pub(super) struct Remembered {
 #[derive(Debug, Default)]
 struct Halves {
     term: u64,
-    new: HashMap<RunId, ThreadId>,
-    old: HashMap<RunId, ThreadId>,
+    new: Map<RunId, ThreadId>,
+    old: Map<RunId, ThreadId>,
 }
 
 /// A moment in the order of forgetting, and the log's term at it.
