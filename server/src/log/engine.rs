@@ -39,6 +39,12 @@ pub trait Engine: Send + Sync + 'static {
     /// When the storage cannot be read.
     fn find(&self, no: u64, id: EventId) -> Result<Option<u64>, EngineError>;
 
+    /// The greatest id of a thread's events, those that were removed too.
+    ///
+    /// # Errors
+    /// When the storage cannot be read.
+    fn greatest_id(&self, no: u64) -> Result<Option<EventId>, EngineError>;
+
     /// The seq of the last event that a thread had; 0 where there was none.
     ///
     /// # Errors

@@ -5,6 +5,7 @@ mod commit;
 mod core;
 mod fanout;
 mod heal;
+mod newest;
 
 use std::{
     sync::{Arc, mpsc},

@@ -166,6 +166,12 @@ impl Engine for FjallEngine {
         Ok(self.ids.get(keys::id(no, id))?.and_then(|seq| keys::number(&seq)))
     }
 
+    fn greatest_id(&self, no: u64) -> Result<Option<EventId>, EngineError> {
+        let Some(last) = self.ids.prefix(no.to_be_bytes()).next_back() else { return Ok(None) };
+        let id = keys::id_event(&last.key()?);
+        id.map(Some).ok_or_else(|| EngineError("a key of `ids` is broken".into()))
+    }
+
     fn head(&self, no: u64) -> Result<u64, EngineError> {
         let Some(last) = self.events.prefix(no.to_be_bytes()).next_back() else {
             return Ok(self.cut(no)?.first - 1);

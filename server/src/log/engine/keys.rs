@@ -29,6 +29,13 @@ pub fn id(no: u64, id: EventId) -> [u8; 24] {
     key
 }
 
+/// The event's id in an `ids` key, if it is one.
+#[must_use]
+pub fn id_event(key: &[u8]) -> Option<EventId> {
+    let id = key.get(8..).and_then(|id| id.try_into().ok());
+    id.map(EventId::from_bytes)
+}
+
 /// `owners`: owner, a zero byte, thread number → thread id. The owner's bytes come with their
 /// length first, so that no owner's keys are a prefix of another's.
 #[must_use]

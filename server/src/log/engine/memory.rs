@@ -137,6 +137,13 @@ impl Engine for MemoryEngine {
         Ok(self.rows()?.ids.get(&(no, id)).copied())
     }
 
+    fn greatest_id(&self, no: u64) -> Result<Option<EventId>, EngineError> {
+        let (first, last) = (EventId::from_bytes([0; 16]), EventId::from_bytes([255; 16]));
+        let rows = self.rows()?;
+        let greatest = rows.ids.range((no, first)..=(no, last)).next_back();
+        Ok(greatest.map(|((_, id), _)| *id))
+    }
+
     fn head(&self, no: u64) -> Result<u64, EngineError> {
         let rows = self.rows()?;
         let last = rows.events.range((no, 0)..=(no, u64::MAX)).next_back();

@@ -1,7 +1,6 @@
 //! Group commit: what has queued while the last fsync ran is the next group.
 
 use std::{
-    collections::HashMap,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, atomic::Ordering, mpsc},
     time::Instant,
@@ -18,8 +17,10 @@ use super::{
     core::{Core, OpenThread},
     fanout::{Committed, Fanout, Parcel},
     heal::{Attempts, Trouble},
+    newest::Newest,
 };
 use crate::{
+    hash::Map,
     log::{
         Appended, Cut, LogError, NewRecord, NewThread, Record, RequestId,
         engine::{Engine, EngineError, Group, GroupCut, GroupEvent, RunChange, ThreadRow},
@@ -110,10 +111,27 @@ struct Staged {
     group: Group,
     answers: Vec<Answer>,
     /// The threads that get events, by their number.
-    parts: HashMap<u64, Part>,
-    ids: HashMap<(u64, EventId), u64>,
-    created: HashMap<ThreadId, ()>,
+    parts: Map<u64, Part>,
+    ids: StagedIds,
+    created: Map<ThreadId, ()>,
     marks: Vec<oneshot::Sender<()>>,
+}
+
+/// The places of a group's events by their ids. Filled when it is asked, which hardly ever happens.
+#[derive(Default)]
+struct StagedIds {
+    seqs: Map<(u64, EventId), u64>,
+    /// How many of the group's events are in it.
+    filled: usize,
+}
+
+impl StagedIds {
+    fn find(&mut self, events: &[GroupEvent], no: u64, id: EventId) -> Option<u64> {
+        let new = events[self.filled..].iter().map(|event| ((event.no, event.id), event.seq));
+        self.seqs.extend(new);
+        self.filled = events.len();
+        self.seqs.get(&(no, id)).copied()
+    }
 }
 
 /// One thread's part of a group.
@@ -364,7 +382,7 @@ impl Committer {
                 let _ = answer.send(Err(stale()));
             }
             Job::Append { thread, events, since, answer, .. } => {
-                match number(engine, &thread, &events, since, staged) {
+                match number(engine, &thread, events, since, staged) {
                     Ok(appended) => staged.answers.push(Box::new(move |done| {
                         let _ = answer.send(done.map(|()| appended));
                     })),
@@ -395,23 +413,39 @@ fn unavailable(EngineError(reason): &EngineError) -> LogError {
 fn number(
     engine: &dyn Engine,
     thread: &Arc<OpenThread>,
-    events: &[NewRecord],
+    mut events: Vec<NewRecord>,
     since: Instant,
     staged: &mut Staged,
 ) -> Result<Vec<Appended>, EngineError> {
     let no = thread.no;
+    let mut held = thread.newest.lock();
+    let newest = match &mut *held {
+        Some(newest) => newest,
+        // What never had an event has no ids either: those outlive their events.
+        none if thread.head() == 0 => none.insert(Newest::after(None)),
+        none => none.insert(Newest::after(engine.greatest_id(no)?)),
+    };
     let mut known = Vec::with_capacity(events.len());
-    for event in events {
-        known.push(match staged.ids.get(&(no, event.id)) {
-            Some(seq) => Some(*seq),
-            None => engine.find(no, event.id)?,
+    for event in &events {
+        known.push(if newest.excludes(event.id) {
+            None
+        } else {
+            match staged.ids.find(&staged.group.events, no, event.id) {
+                Some(seq) => Some(seq),
+                None => engine.find(no, event.id)?,
+            }
         });
     }
     let mut appended = Vec::with_capacity(events.len());
-    let mut request = events.first().and_then(|event| event.request.clone());
-    for (event, known) in events.iter().zip(known) {
+    let mut request = events.first_mut().and_then(|event| event.request.take());
+    for (event, known) in events.into_iter().zip(known) {
         // The batch may repeat an id of its own.
-        let known = known.or_else(|| staged.ids.get(&(no, event.id)).copied());
+        let known = known.or_else(|| {
+            if newest.excludes(event.id) {
+                return None;
+            }
+            staged.ids.find(&staged.group.events, no, event.id)
+        });
         if let Some(seq) = known {
             appended.push(Appended { seq, duplicate: true });
             continue;
@@ -428,8 +462,8 @@ fn number(
         part.head += 1;
         let seq = part.head;
         part.places.push(staged.group.events.len());
-        staged.group.events.push(GroupEvent { no, seq, id: event.id, body: event.body.clone() });
-        staged.ids.insert((no, event.id), seq);
+        staged.group.events.push(GroupEvent { no, seq, id: event.id, body: event.body });
+        newest.add(event.id);
         appended.push(Appended { seq, duplicate: false });
     }
     Ok(appended)

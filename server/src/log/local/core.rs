@@ -1,12 +1,9 @@
 //! What the log and its commit thread share: the engine, the threads in use, and whether events are
 //! taken.
 
-use std::{
-    collections::HashMap,
-    sync::{
-        Arc, Weak,
-        atomic::{AtomicU64, Ordering},
-    },
+use std::sync::{
+    Arc, Weak,
+    atomic::{AtomicU64, Ordering},
 };
 
 use parking_lot::{Mutex, RwLock};
@@ -16,20 +13,24 @@ use rethread_shared::{
 };
 use tokio::sync::watch;
 
-use crate::log::{
-    Condition, LogError, ThreadInfo,
-    engine::{
-        Engine, ThreadRow,
-        store::{Cause, Store, StoreError},
+use super::newest::Newest;
+use crate::{
+    hash::Map,
+    log::{
+        Condition, LogError, ThreadInfo,
+        engine::{
+            Engine, ThreadRow,
+            store::{Cause, Store, StoreError},
+        },
+        tail::Tail,
     },
-    tail::Tail,
 };
 
 pub(super) struct Core {
     pub(super) store: Arc<dyn Store>,
     /// `None` while it is closed to be opened again, and where it could not be opened.
     engine: RwLock<Option<Arc<dyn Engine>>>,
-    open: RwLock<HashMap<ThreadId, Arc<OpenThread>>>,
+    open: RwLock<Map<ThreadId, Arc<OpenThread>>>,
     condition: watch::Sender<Condition>,
     /// See [`crate::log::Log::term`].
     term: AtomicU64,
@@ -49,6 +50,8 @@ pub(super) struct OpenThread {
     /// finds them missing sees why.
     first: AtomicU64,
     pub(super) tail: Mutex<Weak<Tail>>,
+    /// Its greatest ids; `None` until the commit thread, alone in using it, has seen to that.
+    pub(super) newest: Mutex<Option<Newest>>,
 }
 
 impl Core {
@@ -171,7 +174,7 @@ impl Core {
 }
 
 /// Forgets threads that nobody uses when there are too many.
-fn make_room(all: &mut HashMap<ThreadId, Arc<OpenThread>>) {
+fn make_room(all: &mut Map<ThreadId, Arc<OpenThread>>) {
     if all.len() >= HEADS_CACHED_MAX {
         all.retain(|_, open| open.is_in_use());
     }
@@ -189,6 +192,7 @@ impl OpenThread {
             head: AtomicU64::new(head),
             first: AtomicU64::new(first),
             tail: Mutex::default(),
+            newest: Mutex::default(),
         }
     }
 
