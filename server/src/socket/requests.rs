@@ -1,6 +1,6 @@
 //! What a client asks for, op by op.
 
-use std::{str::FromStr, sync::Arc};
+use std::{borrow::Cow, str::FromStr, sync::Arc};
 
 use rethread_shared::{
     ErrorCode, EventId, IdError, RunId, ThreadId, WireError,
@@ -42,6 +42,12 @@ impl Socket {
                     json.len()
                 ),
             )));
+        }
+        if let Some(publish) = publish_at_once(json)
+            && let Some(access) = &self.access
+        {
+            let grant = access.grant().clone();
+            return self.publish(publish, &grant).await;
         }
         let op = frame::op(json).map_err(|cause| {
             error(
@@ -227,6 +233,24 @@ impl Socket {
     }
 }
 
+/// A publish that begins as clients write it, read in one pass where others take two. `None` for all else,
+/// and where it cannot be read: then it is read as any frame is, and told what is wrong with it.
+fn publish_at_once(json: &str) -> Option<Publish<&RawValue>> {
+    #[derive(Deserialize)]
+    struct Whole<'a> {
+        #[serde(borrow)]
+        op: Cow<'a, str>,
+        req: u64,
+        #[serde(borrow)]
+        events: Vec<&'a RawValue>,
+    }
+    if !json.starts_with(r#"{"op":"publish""#) {
+        return None;
+    }
+    let Whole { op, req, events } = serde_json::from_str(json).ok()?;
+    (op == "publish").then_some(Publish { req, events })
+}
+
 /// The refusal of a publish with no events, or with too many.
 pub(crate) fn wrong_number(events: usize) -> WireError {
     if events == 0 {
@@ -264,4 +288,27 @@ fn bad_id(frame: &Value) -> Option<IdError> {
         .or_else(|| refuse::<RunId>(&frame["run"]))
         .or_else(|| refuse::<EventId>(&frame["message_id"]))
         .or_else(|| frame["runs"].as_array()?.iter().find_map(refuse::<RunId>))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_publish_is_read_at_once_as_it_is_in_two_steps_or_not_at_all() {
+        let taken = r#"{"op":"publish","req":7,"new":[1],"events":[{"a":"]"},{}]}"#;
+        let once = publish_at_once(taken).unwrap();
+        let texts: Vec<_> = once.events.iter().map(|event| event.get()).collect();
+        assert_eq!((once.req, texts), (7, vec![r#"{"a":"]"}"#, "{}"]));
+        for other in [
+            r#"{"op":"publish","op":"publish","req":7,"events":[]}"#,
+            r#"{"op":"publisher","req":7,"events":[]}"#,
+            r#"{"op":"publish","req":-7,"events":[]}"#,
+            r#"{"op":"publish","req":7,"events":[{]}"#,
+            r#"{"req":7,"op":"publish","events":[]}"#,
+            r#"{"op":"publish","req":7}"#,
+        ] {
+            assert!(publish_at_once(other).is_none(), "{other}");
+        }
+    }
 }
