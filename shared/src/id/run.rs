@@ -104,7 +104,7 @@ pub(super) fn split_run_suffix(text: &str) -> Option<(&str, u64)> {
     }
     let rest = rest.strip_suffix('_')?;
     let digits_at = rest.len() - rest.bytes().rev().take_while(u8::is_ascii_digit).count();
-    let (rest, digits) = rest.split_at(digits_at);
+    let (rest, digits) = rest.split_at_checked(digits_at)?;
     let canonical = (1..=RUN_MS_DIGITS_MAX).contains(&digits.len())
         && (digits == "0" || !digits.starts_with('0'));
     if !canonical {
