@@ -46,7 +46,7 @@ impl Newest {
 /// The time that an id of version 7 begins with.
 fn ms(id: EventId) -> u64 {
     let bytes = id.to_bytes();
-    bytes[..6].iter().fold(0, |ms, byte| ms << 8 | u64::from(*byte))
+    bytes[..6].iter().fold(0, |ms, byte| (ms << 8) | u64::from(*byte))
 }
 
 #[cfg(test)]
