@@ -6,6 +6,7 @@ import { fileURLToPath } from "node:url";
 
 const HERE = fileURLToPath(new URL("..", import.meta.url));
 const PACKAGE = join(HERE, "../../client-wasm/pkg");
+const QUIET = ["--loglevel=error", "--no-audit", "--no-fund"];
 
 /**
  * A copy of a folder of this one, outside of the repository, with the packed package installed.
@@ -18,14 +19,15 @@ export function install(name) {
   if (!existsSync(join(folder, "package.json"))) {
     writeFileSync(join(folder, "package.json"), '{"private":true,"type":"module"}');
   }
-  const quiet = ["--loglevel=error", "--no-audit", "--no-fund"];
-  const packed = execFileSync("npm", ["pack", "--silent", ...quiet, "--pack-destination", folder], {
-    cwd: PACKAGE,
-    encoding: "utf8",
-  });
-  const file = packed.trim().split("\n").at(-1);
-  execFileSync("npm", ["install", "--offline", ...quiet, join(folder, file)], { cwd: folder });
+  execFileSync("npm", ["install", "--offline", ...QUIET, pack(folder)], { cwd: folder });
   return { folder, remove: () => rmSync(folder, { recursive: true, force: true }) };
+}
+
+/** Packs the package into a folder and gives the file. */
+function pack(folder) {
+  const words = ["pack", "--silent", ...QUIET, "--pack-destination", folder];
+  const packed = execFileSync("npm", words, { cwd: PACKAGE, encoding: "utf8" });
+  return join(folder, packed.trim().split("\n").at(-1));
 }
 
 /** A program of this folder's own packages. */
