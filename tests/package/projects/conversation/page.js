@@ -1,5 +1,5 @@
 const given = Object.fromEntries(new URLSearchParams(location.hash.slice(1)));
-const worker = new Worker("/worker.js", { type: "module" });
+window.worker = new Worker("/worker.js", { type: "module" });
 // The client's status and the events, as the worker has them; for the test.
 window.told = { statuses: [], events: [] };
 worker.onmessage = ({ data: { status, event, answer } }) => {
