@@ -64,6 +64,7 @@ const COPIED: &[&str] = &[
     "client-wasm/js/outbox.d.ts",
     "client-wasm/js/react.d.ts",
     "client-wasm/js/view.d.ts",
+    "client-wasm/js/wasm.d.ts",
     "client-wasm/js/package.json",
 ];
 const DOCUMENTS: &[&str] = &["client-wasm/js/README.md", "LICENSE-MIT", "LICENSE-APACHE"];
@@ -204,7 +205,9 @@ fn squeeze(bundle: &Path) -> Result<()> {
     process::run(
         tool("terser")
             .arg(bundle)
-            .args(["--module", "--ecma=2022", "--mangle", "--compress", "passes=3,pure_getters"])
+            .args(["--module", "--ecma=2022", "--mangle", "--compress"])
+            // React's `"use client"` is a directive that it does not know.
+            .arg("passes=3,pure_getters,directives=false")
             .args(["--source-map", &format!("content='{map}',url='{name}.map'")])
             .arg("--output")
             .arg(bundle),
