@@ -24,8 +24,8 @@ const TYPES = {
 export const launch = () =>
   chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: FLAGS });
 
-/** Serves a folder as any static host would. */
-export async function serve(folder) {
+/** Serves a folder as any static host would; `headers` go with every answer. */
+export async function serve(folder, headers = {}) {
   const server = createServer((request, response) => {
     const path = normalize(new URL(request.url, "http://x").pathname);
     const file = join(folder, path.endsWith("/") ? `${path}index.html` : path);
@@ -33,7 +33,7 @@ export async function serve(folder) {
       response.writeHead(404).end();
       return;
     }
-    response.writeHead(200, { "content-type": TYPES[extname(file)] ?? "text/plain" });
+    response.writeHead(200, { "content-type": TYPES[extname(file)] ?? "text/plain", ...headers });
     createReadStream(file).pipe(response);
   });
   await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
