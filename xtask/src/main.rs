@@ -2,6 +2,7 @@
 
 mod bench;
 mod demo;
+mod docs;
 mod e2e;
 mod npm;
 mod package;
@@ -46,6 +47,10 @@ enum Chore {
     Test,
     /// Build the npm package @rethread/client into client-wasm/pkg and hold it to its size.
     Wasm,
+    /// Render the reference of @rethread/client from its types into target/reference.
+    ///
+    /// Fails when an export is not documented, or a link in what is written leads nowhere.
+    Docs,
     /// Run the browser tests in tests/e2e against the real server in real Chromium.
     ///
     /// Everything after `--` goes to `node --test`, for example:
@@ -85,6 +90,7 @@ fn main() -> ExitCode {
         Chore::Test if test::run() => Ok(()),
         Chore::Test => return ExitCode::FAILURE,
         Chore::Wasm => wasm::run(),
+        Chore::Docs => docs::run(),
         Chore::E2e { arguments } => e2e::run(&arguments),
         Chore::Torture(how) => package::torture(&how),
         Chore::Schemathesis => process::timed("the server", || {
