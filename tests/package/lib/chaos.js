@@ -39,7 +39,8 @@ export class Chaos {
   #network = Promise.resolve();
   #opened = 0;
   counts = {
-    cuts: 0, stalls: 0, kills: 0, offlines: 0, reloads: 0, closings: 0, crashes: 0, switches: 0, messages: 0,
+    cuts: 0, stalls: 0, blocks: 0, kills: 0, offlines: 0, reloads: 0, closings: 0, crashes: 0, freezes: 0,
+    switches: 0, messages: 0,
   };
 
   constructor(seed, minutes) {
@@ -83,7 +84,9 @@ export class Chaos {
     const dice = diceOf(this.#dice.below(2 ** 32));
     while (Date.now() < deadline) {
       await pause(dice.between(100, 3000));
-      const what = dice.of(["cut", "cut", "cut", "stall", "stall", "kill", "kill", "offline", "lull"]);
+      const what = dice.of([
+        "cut", "cut", "cut", "stall", "stall", "block", "kill", "kill", "offline", "lull",
+      ]);
       const ms = dice.between(0, 6000);
       const isReleased = dice.chance(0.5);
       this.#note(`${what} ${ms}`);
@@ -98,6 +101,13 @@ export class Chaos {
           await pause(ms);
           // What was held back comes late; or nothing of it ever does.
           if (isReleased) proxy.release();
+          break;
+        case "block":
+          this.counts.blocks += 1;
+          proxy.mode = "refuses";
+          proxy.cut();
+          await pause(ms);
+          proxy.mode = "passes";
           break;
         case "kill":
           this.counts.kills += 1;
@@ -126,8 +136,9 @@ export class Chaos {
       const place = dice.below(TABS);
       const what = dice.of([
         "reload", "reload", "reload", "close", "close", "switch", "switch", "switch", "switch", "send", "send",
-        "crash",
+        "crash", "freeze",
       ]);
+      const ms = dice.between(0, 5000);
       const tab = this.#tabs[place];
       this.#note(`${what} ${tab.name}`);
       switch (what) {
@@ -146,6 +157,10 @@ export class Chaos {
           this.counts.crashes += 1;
           await crash(tab.page);
           this.#tabs[place] = await this.#alone(() => this.#open(place));
+          break;
+        case "freeze":
+          this.counts.freezes += 1;
+          await freeze(tab.page, ms);
           break;
         case "switch": {
           this.counts.switches += 1;
@@ -251,9 +266,8 @@ export class Chaos {
           throw error;
         }
       }
-      const { state, transport } = await tab.status();
-      assert.equal(state, "online", tab.name);
-      transports.push(transport);
+      await tab.online();
+      transports.push((await tab.status()).transport);
       await this.#end(tab);
     }
     for (const life of this.#lives) compared += this.#compare(life, logs.get(life.thread).log.events);
@@ -323,4 +337,13 @@ async function crash(page) {
   session.send("Page.crash").catch(() => {});
   await crashed;
   await page.close();
+}
+
+/** As a browser does with pages that nobody looks at. */
+async function freeze(page, ms) {
+  const session = await page.context().newCDPSession(page);
+  await session.send("Page.setWebLifecycleState", { state: "frozen" });
+  await pause(ms);
+  await session.send("Page.setWebLifecycleState", { state: "active" });
+  await session.detach();
 }
