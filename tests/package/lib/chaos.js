@@ -253,7 +253,8 @@ export class Chaos {
     const logs = new Map();
     for (const thread of this.#threads) {
       const log = await this.#torture.log(thread);
-      logs.set(thread, { log, view: await this.#torture.fold(log.events) });
+      const hashes = log.events.map((event) => hashOf(JSON.stringify(event)));
+      logs.set(thread, { log, hashes, view: await this.#torture.fold(log.events) });
     }
     let compared = 0;
     const transports = [];
@@ -270,7 +271,7 @@ export class Chaos {
       transports.push((await tab.status()).transport);
       await this.#end(tab);
     }
-    for (const life of this.#lives) compared += this.#compare(life, logs.get(life.thread).log.events);
+    for (const life of this.#lives) compared += compare(life, logs.get(life.thread));
     const stored = this.#countMessages(logs);
     const events = [...logs.values()].reduce((sum, { log }) => sum + log.events.length, 0);
     return { ...this.counts, messagesStored: stored, pages: this.#opened, events, compared, transports };
@@ -283,20 +284,6 @@ export class Chaos {
       () => `${tab.name}: its messages are stored`,
       90_000,
     );
-  }
-
-  /** What a page was given must be the log's beginning, each event once. */
-  #compare({ tab, thread, given }, events) {
-    given.forEach((hash, at) => {
-      const expected = events[at] && hashOf(JSON.stringify(events[at]));
-      if (hash === expected) return;
-      const came = events.find((event) => hashOf(JSON.stringify(event)) === hash);
-      assert.fail(
-        `${tab}, ${thread}: differs first at place ${at} of ${given.length}: got ${JSON.stringify(came)}, ` +
-          `expected ${JSON.stringify(events[at])}`,
-      );
-    });
-    return given.length;
   }
 
   /** A message is in the log once at most, and where its page was told that it is. */
@@ -316,6 +303,16 @@ export class Chaos {
     }
     return places.size;
   }
+}
+
+/** What a page was given must be the log's beginning, each event once. Gives how many there were. */
+function compare({ tab, thread, given }, { log, hashes }) {
+  const at = given.findIndex((hash, at) => hash !== hashes[at]);
+  if (at < 0) return given.length;
+  assert.fail(
+    `${tab}, ${thread}: differs first at place ${at} of ${given.length}: ` +
+      `got ${JSON.stringify(log.events[hashes.indexOf(given[at])])}, expected ${JSON.stringify(log.events[at])}`,
+  );
 }
 
 /** What a page was given of a thread, short: a number for each event. */
