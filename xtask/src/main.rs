@@ -72,7 +72,8 @@ enum Chore {
     ///
     /// Arguments go to the load generator: `--quick`, `--full`, `--peers` (which are installed first),
     /// `--case NAME`, `--write docs`; `cargo xtask bench -- --help` lists them. Instead of these,
-    /// `--micro` times the parts of the hot path, and `--instructions` compares how many instructions
+    /// `--browser` measures the package in Chromium beside a client written by hand (`--full` does so
+    /// too), `--micro` times the parts of the hot path, and `--instructions` compares how many instructions
     /// they take with what is stored (`--store` stores anew).
     Bench {
         /// For the load generator.
