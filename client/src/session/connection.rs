@@ -35,9 +35,8 @@ impl<B: Batch, E: Publishable> Session<B, E> {
         let class = code.map_or(CloseClass::Transient, CloseClass::of);
         match class {
             CloseClass::Transient => {
-                let goodbye = matches!(&self.state, State::Online(o) if o.return_at.is_some());
                 let why = match code {
-                    _ if goodbye => Lost::Goodbye,
+                    _ if self.return_at.is_some() => Lost::Goodbye,
                     Some(code) => Lost::Closed(code),
                     None => Lost::Failed,
                 };
@@ -112,6 +111,11 @@ impl<B: Batch, E: Publishable> Session<B, E> {
         self.nudge(now);
     }
 
+    /// There is reason to think that a dial would succeed now, or that the connection is dead.
+    pub fn handle_hint(&mut self, now: u64) {
+        self.nudge(now);
+    }
+
     /// The page is out of view: its timers may come late, so from now on a `ping` is sent with what
     /// arrives, when it is half due.
     pub fn handle_hidden(&mut self, _now: u64) {
@@ -123,6 +127,7 @@ impl<B: Batch, E: Publishable> Session<B, E> {
         let connection = ConnectionId(self.connections);
         let (attempt, wish) = (self.backoff.attempt(), self.wish);
         self.dialed_at = Some(now);
+        self.return_at = None;
         self.state = State::Dialing { connection, attempt, wish };
         self.timers.stop_all();
         self.timers.set(Timer::Connect, now + millis(DIAL_DEADLINE));
@@ -150,7 +155,6 @@ impl<B: Batch, E: Publishable> Session<B, E> {
             limits: welcome.limits,
             sent_at: now,
             heard_at: now,
-            return_at: None,
         });
         self.timers.set(Timer::KeepAlive, now + heartbeat);
         self.notify_status();
@@ -207,15 +211,13 @@ impl<B: Batch, E: Publishable> Session<B, E> {
     /// The connection is no more: wait, then dial. `code` is for the driver, which must close it.
     pub(super) fn lose(&mut self, why: Lost, code: Option<u16>, now: u64) {
         let Some(connection) = self.state.connection() else { return };
-        let (mut code, mut not_before) = (code, now);
+        let mut code = code;
         match &self.state {
-            State::Online(online) => {
-                self.backoff.was_up(now.saturating_sub(online.since));
-                not_before = online.return_at.unwrap_or(now).max(now);
-            }
+            State::Online(online) => self.backoff.was_up(now.saturating_sub(online.since)),
             State::Dialing { .. } => code = None,
             _ => {}
         }
+        let not_before = self.return_at.unwrap_or(now).max(now);
         if code.is_some() || why == Lost::TimedOut {
             self.actions.push(Action::Disconnect { connection, code });
         }

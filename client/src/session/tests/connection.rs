@@ -201,6 +201,30 @@ fn goodbye_says_when_to_come_back() {
 }
 
 #[test]
+fn a_server_that_refuses_the_greeting_says_when_to_come_back() {
+    let goodbye = Goodbye { reason: "slow_down".into(), retry_after_ms: 4_000 };
+    let refusals = [
+        ServerFrame::Goodbye(goodbye),
+        error(None, None, ErrorCode::KeysUnavailable, Some(4_000)),
+    ];
+    for refusal in refusals {
+        let mut desk = Desk::new();
+        desk.open();
+        desk.frame(refusal);
+        desk.closed(Some(4004));
+        desk.session.handle_visible(desk.now);
+        desk.pass(3_999);
+        assert!(matches!(desk.session.status(), Status::Waiting { .. }), "not even a nudge");
+        desk.pass(300);
+        assert!(matches!(desk.session.status(), Status::Connecting { .. }));
+        // It counts once.
+        desk.closed(None);
+        desk.pass(300);
+        assert!(matches!(desk.session.status(), Status::Connecting { .. }));
+    }
+}
+
+#[test]
 fn an_expired_token_asks_for_a_new_one_and_a_second_refusal_ends_it() {
     let mut desk = Desk::online();
     desk.closed(Some(4200));
