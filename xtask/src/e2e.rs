@@ -1,6 +1,6 @@
 //! The tests that run in Node and drive a real browser.
 
-use std::path::Path;
+use std::{path::Path, process::Command};
 
 use anyhow::Result;
 
@@ -24,13 +24,18 @@ pub(crate) fn test(arguments: &[String]) -> Result<()> {
 
 /// Runs `node --test` in a folder, with the paths of what it drives.
 pub(crate) fn node_tests(folder: &Path, arguments: &[String]) -> Result<()> {
-    let chromium = setup::chromium()?;
     npm::ci(folder)?;
+    process::run(&mut node(folder, arguments)?)
+}
+
+/// `node --test` in a folder whose packages are installed.
+pub(crate) fn node(folder: &Path, arguments: &[String]) -> Result<Command> {
+    let chromium = setup::chromium()?;
     let mut node = process::command("node", ["--test", "--test-reporter=spec"]);
     node.args(arguments)
         .current_dir(folder)
         .env("CHROMIUM", chromium)
         .env("RETHREAD_BIN", repo::binary("rethread"))
         .env("DOCS_AGENT_BIN", repo::binary("docs-agent"));
-    process::run(&mut node)
+    Ok(node)
 }

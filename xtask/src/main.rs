@@ -55,6 +55,10 @@ enum Chore {
         #[arg(last = true)]
         arguments: Vec<String>,
     },
+    /// Run the torture suite of the package: its cases again and again, then random harm for minutes.
+    ///
+    /// tests/package/torture/README.md lists the cases. The chaos run prints its seed.
+    Torture(package::Torture),
     /// Make requests from the OpenAPI document, good and bad, and hold the answers against it.
     ///
     /// Needs python3 and, the first time, https://pypi.org. About a minute.
@@ -82,6 +86,7 @@ fn main() -> ExitCode {
         Chore::Test => return ExitCode::FAILURE,
         Chore::Wasm => wasm::run(),
         Chore::E2e { arguments } => e2e::run(&arguments),
+        Chore::Torture(how) => package::torture(&how),
         Chore::Schemathesis => process::timed("the server", || {
             process::run(&mut process::cargo("build --package rethread"))
         })
