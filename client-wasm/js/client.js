@@ -1,5 +1,5 @@
 import { Driver } from "./rethread.js";
-import { RethreadError, call, fromWire } from "./error.js";
+import { RethreadError, call, fromWire, warn } from "./error.js";
 import { Handlers } from "./handlers.js";
 import { Keeping, kept } from "./keeping.js";
 import { listenToPage } from "./page.js";
@@ -93,8 +93,8 @@ export class Client {
     return thread;
   }
 
-  async forget() {
-    await this.#keeping.forget();
+  forget() {
+    return this.#keeping.forget();
   }
 
   close() {
@@ -149,7 +149,7 @@ export class Client {
       done: (command, run, seq) => this.#settle(command)?.resolve({ run, seq }),
       failed: (command, error) => this.#settle(command)?.reject(fromWire(error)),
       expiring: () => void this.#renew(),
-      warn: (error) => console.warn("Rethread:", fromWire(error)),
+      warn: (error) => warn(fromWire(error)),
     });
   }
 
@@ -188,7 +188,7 @@ export class Client {
         },
       });
     } catch (cause) {
-      console.warn("Rethread:", cause);
+      warn(cause);
       hear((driver) => driver.closed(connection, 0));
     }
   }
@@ -220,8 +220,10 @@ export class Client {
   #move() {
     const connection = this.#connection;
     this.#disconnect(connection, 1000);
-    this.#do((driver) => driver.closed(connection, 0));
-    this.#do((driver) => driver.page("again"));
+    this.#do((driver) => {
+      driver.closed(connection, 0);
+      driver.page("again");
+    });
   }
 
   /** Brings a new token before the present one ends. */
@@ -237,11 +239,11 @@ export class Client {
     if (typeof token === "string") return wantsNew ? undefined : token;
     try {
       const brought = await token({ refused: wantsNew });
-      if (typeof brought !== "string") throw new TypeError("the function brought no string");
+      if (typeof brought !== "string") throw new TypeError("no string");
       return brought;
     } catch (cause) {
       const message = "no token; the function is called again";
-      console.warn("Rethread:", new RethreadError("token_failed", message, { cause }));
+      warn(new RethreadError("token_failed", message, { cause }));
     }
   }
 

@@ -16,7 +16,7 @@ use js_sys::{JSON, Reflect, Uint8Array};
 use rethread_shared::limits::FRAME_BYTES_MAX;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::{JsFuture, spawn_local};
-use web_sys::{AbortController, ReadableStreamDefaultReader};
+use web_sys::{AbortController, ReadableStreamDefaultReader, RequestRedirect};
 
 use events::Events;
 
@@ -205,6 +205,8 @@ impl Inner {
     fn post(&self, address: &str) -> RequestBuilder {
         Request::post(address)
             .header("content-type", "application/x-ndjson")
+            // The server sends nobody elsewhere; a page to log in to the network does.
+            .redirect(RequestRedirect::Manual)
             .abort_signal(Some(&self.abort.signal()))
     }
 

@@ -1,7 +1,7 @@
 //! The life of a connection: dial, greet, lose, wait; its timers; what the page says.
 
 use rethread_shared::{
-    WireError,
+    ErrorCode, WireError,
     code::CloseClass,
     frame::{ClientFrame, Hello, Welcome},
     limits::{BACKOFF_MAX, DIAL_DEADLINE, HEARTBEATS_MISSED_MAX, NUDGE_GAP, PROBE_DEADLINE},
@@ -42,7 +42,11 @@ impl<B: Batch, E: Publishable> Session<B, E> {
                 };
                 self.lose(why, None, now);
             }
-            CloseClass::NewToken => self.renew_token(None, None, now),
+            CloseClass::NewToken => {
+                // Nothing said why before it: the connection's time was up.
+                let error = WireError::new(ErrorCode::TokenExpired, "the token has expired");
+                self.renew_token(Some(error), None, now);
+            }
             CloseClass::Terminal => self.end(Closed::ByServer(code.unwrap_or_default()), None),
         }
     }
@@ -80,8 +84,12 @@ impl<B: Batch, E: Publishable> Session<B, E> {
         }
     }
 
-    /// The device has a network again.
+    /// The device has a network again. A dial that was begun without one may hang: it is given up.
     pub fn handle_online(&mut self, now: u64) {
+        let is_old = self.dialed_at.is_some_and(|at| at + millis(NUDGE_GAP) <= now);
+        if is_old && !matches!(self.state, State::Online(_)) {
+            self.lose(Lost::TimedOut, None, now);
+        }
         let was_waiting = self.offline && matches!(self.state, State::Waiting { .. });
         self.offline = false;
         if !self.nudge(now) && was_waiting {
