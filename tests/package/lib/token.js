@@ -8,7 +8,8 @@ const part = (value) => Buffer.from(JSON.stringify(value)).toString("base64url")
 /** A token for a user who may do everything a page does, that ends in so many seconds. */
 export function mint({ sub = "ada", seconds = 3600, ...more } = {}) {
   const iat = Math.floor(Date.now() / 1000);
-  const claims = { sub, scope: "subscribe send", threads: ["*"], iat, exp: iat + seconds, ...more };
+  const exp = iat + seconds;
+  const claims = { sub, scope: "subscribe send", threads: ["*"], iat, exp, ...more };
   const signed = `${part({ alg: "HS256", typ: "JWT" })}.${part(claims)}`;
   return `${signed}.${createHmac("sha256", SECRET).update(signed).digest("base64url")}`;
 }
