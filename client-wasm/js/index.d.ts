@@ -212,7 +212,7 @@ export interface Thread {
    *
    * @param text at most 64 KiB as UTF-8.
    * @throws {@link RethreadError} with the server's code, `event_too_large` for a longer text, which
-   *   is not sent, `outbox_full`, or `closed`.
+   *   is not sent, `outbox_full`, or `closed`. But for `closed`, {@link Thread.outbox} shows it too.
    */
   send(text: string, options?: SendOptions): Promise<Sent>;
   /**

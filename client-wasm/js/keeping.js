@@ -36,6 +36,12 @@ export class Keeping {
   constructor(address, isWanted, trouble) {
     this.#address = address;
     this.#trouble = trouble;
+<<<<<<< HEAD
+=======
+    if (!isWanted) this.#early = undefined;
+    // In a worker there is nothing to see, and something may be kept.
+    this.#isMarked = isWanted && kept(MARK) !== null;
+>>>>>>> main
     const user = new Promise((resolve) => (this.#knowUser = resolve));
     if (isWanted) {
       this.#isMarked = kept(MARK) != null;

@@ -12,7 +12,9 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     process::timed("the package @rethread/client", wasm::build)?;
     process::timed("the page", www::build)?;
     process::timed("the server and the agent", || {
-        process::run(&mut process::cargo("build --workspace --exclude xtask --all-targets"))
+        process::run(&mut process::cargo(
+            "build --workspace --exclude xtask --exclude xtask-wasm --all-targets",
+        ))
     })?;
     process::timed("browser tests", || test(arguments))
 }

@@ -71,7 +71,8 @@ describe("the page's life", { concurrency: true }, () => {
     const before = page.beats;
     await until(() => page.beats - before >= 5, () => "five heartbeats");
     await publish();
-    await tab.equals(thread);
+    // Its view is made when somebody looks at it; its handlers are called.
+    await until(async () => (await tab.notes(thread)).events.length === 2, () => "the event");
     assert.equal(connects(), 1, "one connection all the time");
     await page.evaluate(() => life.show());
     await publish();

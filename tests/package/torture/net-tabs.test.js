@@ -106,7 +106,7 @@ describe("tabs", { concurrency: true }, () => {
   });
 
   test("hidden tab throttled for minutes: also when its leader is replaced", async (t) => {
-    const { proxy, publish, equal, shared, others, leader } = await begin(t, 2);
+    const { proxy, thread, publish, equal, shared, others, leader } = await begin(t, 2);
     await shared();
     await equal();
     const leading = leader();
@@ -121,8 +121,11 @@ describe("tabs", { concurrency: true }, () => {
     const before = proxy.asked.length;
     await until(() => beats >= 5, () => "five heartbeats");
     await publish();
-    await equal([hidden]);
+    // Its view is made when somebody looks at it; its handlers are called.
+    await until(async () => (await hidden.notes(thread)).events.length === 2, () => "the event");
     assert.equal(proxy.asked.length, before, "one connection all the time");
+    await hidden.page.evaluate(() => life.show());
+    await equal([hidden]);
   });
 
   test("a half-open upstream below tabs, whose leader's timers sleep, is found by another tab", async (t) => {
