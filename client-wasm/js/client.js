@@ -239,18 +239,10 @@ export class Client {
     if (typeof token === "string") return wantsNew ? undefined : token;
     try {
       const brought = await token({ refused: wantsNew });
-<<<<<<< HEAD
       if (typeof brought !== "string") throw new TypeError("no string");
       return brought;
     } catch (cause) {
-      const message = "no token; the function is called again";
-      warn(new RethreadError("token_failed", message, { cause }));
-=======
-      if (typeof brought !== "string") throw new TypeError("it is no string");
-      return brought;
-    } catch (cause) {
-      console.warn("Rethread:", new RethreadError("token_failed", "no token; tries again", { cause }));
->>>>>>> main
+      warn(new RethreadError("token_failed", "no token; tries again", { cause }));
     }
   }
 

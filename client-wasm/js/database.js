@@ -34,8 +34,8 @@ class Database {
       this.#open.onclose = () => this.#lost("the browser has closed its database");
       this.#open.onversionchange = ({ newVersion }) => {
         this.#open?.close();
-        const who = newVersion === null ? "its database was deleted" : "a newer version of this page has opened its database";
-        this.#lost(who);
+        const opened = "a newer version of this page has opened its database";
+        this.#lost(newVersion === null ? "its database was deleted" : opened);
       };
       globalThis.localStorage?.setItem(MARK, "1");
     } catch (cause) {

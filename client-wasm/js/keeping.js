@@ -36,15 +36,10 @@ export class Keeping {
   constructor(address, isWanted, trouble) {
     this.#address = address;
     this.#trouble = trouble;
-<<<<<<< HEAD
-=======
-    if (!isWanted) this.#early = undefined;
-    // In a worker there is nothing to see, and something may be kept.
-    this.#isMarked = isWanted && kept(MARK) !== null;
->>>>>>> main
     const user = new Promise((resolve) => (this.#knowUser = resolve));
     if (isWanted) {
-      this.#isMarked = kept(MARK) != null;
+      // In a worker there is nothing to see, and something may be kept.
+      this.#isMarked = kept(MARK) !== null;
       this.#store = user.then((name) => this.#open(name));
     } else this.#early = undefined;
   }

@@ -142,6 +142,8 @@ describe("tabs", { concurrency: true }, () => {
     console.log(`a half-open socket below tabs: mended after ${Math.round(performance.now() - since)} ms`);
     await leading.page.evaluate(() => life.show());
     await equal();
+    // What was given up is closed when it is answered.
+    proxy.release();
     await shared();
     const tries = proxy.asked.length - before;
     assert.ok(tries <= 3, `${tries} tries`);
@@ -157,6 +159,7 @@ describe("tabs", { concurrency: true }, () => {
     await guest.page.evaluate(() => (life.hide(), life.show()));
     await publish();
     await equal();
+    proxy.release();
     await shared();
   });
 
