@@ -35,9 +35,18 @@ import type {
 } from "./index.js";
 
 /** What {@link RethreadProvider} takes: a client that is there, or what makes one. */
-export type RethreadProviderProps = { children?: ReactNode } & (
-  | { client: Client }
-  | (ConnectOptions & { client?: undefined })
+export type RethreadProviderProps = {
+  /** The components that use the connection. */
+  children?: ReactNode;
+} & (
+  | {
+      /** The connection; whoever made it closes it. */
+      client: Client;
+    }
+  | (ConnectOptions & {
+      /** Without one, the provider makes one. */
+      client?: undefined;
+    })
 );
 
 /**

@@ -39,7 +39,8 @@ export class Chaos {
   #network = Promise.resolve();
   #opened = 0;
   counts = {
-    cuts: 0, stalls: 0, kills: 0, offlines: 0, reloads: 0, closings: 0, crashes: 0, switches: 0, messages: 0,
+    cuts: 0, stalls: 0, blocks: 0, kills: 0, offlines: 0, reloads: 0, closings: 0, crashes: 0, freezes: 0,
+    switches: 0, messages: 0,
   };
 
   constructor(seed, minutes) {
@@ -83,7 +84,9 @@ export class Chaos {
     const dice = diceOf(this.#dice.below(2 ** 32));
     while (Date.now() < deadline) {
       await pause(dice.between(100, 3000));
-      const what = dice.of(["cut", "cut", "cut", "stall", "stall", "kill", "kill", "offline", "lull"]);
+      const what = dice.of([
+        "cut", "cut", "cut", "stall", "stall", "block", "kill", "kill", "offline", "lull",
+      ]);
       const ms = dice.between(0, 6000);
       const isReleased = dice.chance(0.5);
       this.#note(`${what} ${ms}`);
@@ -98,6 +101,13 @@ export class Chaos {
           await pause(ms);
           // What was held back comes late; or nothing of it ever does.
           if (isReleased) proxy.release();
+          break;
+        case "block":
+          this.counts.blocks += 1;
+          proxy.mode = "refuses";
+          proxy.cut();
+          await pause(ms);
+          proxy.mode = "passes";
           break;
         case "kill":
           this.counts.kills += 1;
@@ -126,8 +136,9 @@ export class Chaos {
       const place = dice.below(TABS);
       const what = dice.of([
         "reload", "reload", "reload", "close", "close", "switch", "switch", "switch", "switch", "send", "send",
-        "crash",
+        "crash", "freeze",
       ]);
+      const ms = dice.between(0, 5000);
       const tab = this.#tabs[place];
       this.#note(`${what} ${tab.name}`);
       switch (what) {
@@ -146,6 +157,10 @@ export class Chaos {
           this.counts.crashes += 1;
           await crash(tab.page);
           this.#tabs[place] = await this.#alone(() => this.#open(place));
+          break;
+        case "freeze":
+          this.counts.freezes += 1;
+          await freeze(tab.page, ms);
           break;
         case "switch": {
           this.counts.switches += 1;
@@ -238,7 +253,8 @@ export class Chaos {
     const logs = new Map();
     for (const thread of this.#threads) {
       const log = await this.#torture.log(thread);
-      logs.set(thread, { log, view: await this.#torture.fold(log.events) });
+      const hashes = log.events.map((event) => hashOf(JSON.stringify(event)));
+      logs.set(thread, { log, hashes, view: await this.#torture.fold(log.events) });
     }
     let compared = 0;
     const transports = [];
@@ -251,12 +267,11 @@ export class Chaos {
           throw error;
         }
       }
-      const { state, transport } = await tab.status();
-      assert.equal(state, "online", tab.name);
-      transports.push(transport);
+      await tab.online();
+      transports.push((await tab.status()).transport);
       await this.#end(tab);
     }
-    for (const life of this.#lives) compared += this.#compare(life, logs.get(life.thread).log.events);
+    for (const life of this.#lives) compared += compare(life, logs.get(life.thread));
     const stored = this.#countMessages(logs);
     const events = [...logs.values()].reduce((sum, { log }) => sum + log.events.length, 0);
     return { ...this.counts, messagesStored: stored, pages: this.#opened, events, compared, transports };
@@ -269,20 +284,6 @@ export class Chaos {
       () => `${tab.name}: its messages are stored`,
       90_000,
     );
-  }
-
-  /** What a page was given must be the log's beginning, each event once. */
-  #compare({ tab, thread, given }, events) {
-    given.forEach((hash, at) => {
-      const expected = events[at] && hashOf(JSON.stringify(events[at]));
-      if (hash === expected) return;
-      const came = events.find((event) => hashOf(JSON.stringify(event)) === hash);
-      assert.fail(
-        `${tab}, ${thread}: differs first at place ${at} of ${given.length}: got ${JSON.stringify(came)}, ` +
-          `expected ${JSON.stringify(events[at])}`,
-      );
-    });
-    return given.length;
   }
 
   /** A message is in the log once at most, and where its page was told that it is. */
@@ -304,6 +305,16 @@ export class Chaos {
   }
 }
 
+/** What a page was given must be the log's beginning, each event once. Gives how many there were. */
+function compare({ tab, thread, given }, { log, hashes }) {
+  const at = given.findIndex((hash, at) => hash !== hashes[at]);
+  if (at < 0) return given.length;
+  assert.fail(
+    `${tab}, ${thread}: differs first at place ${at} of ${given.length}: ` +
+      `got ${JSON.stringify(log.events[hashes.indexOf(given[at])])}, expected ${JSON.stringify(log.events[at])}`,
+  );
+}
+
 /** What a page was given of a thread, short: a number for each event. */
 function givenOf(events, hashOf) {
   return events.map(({ replayed, ...event }) => hashOf(JSON.stringify(event)));
@@ -323,4 +334,13 @@ async function crash(page) {
   session.send("Page.crash").catch(() => {});
   await crashed;
   await page.close();
+}
+
+/** As a browser does with pages that nobody looks at. */
+async function freeze(page, ms) {
+  const session = await page.context().newCDPSession(page);
+  await session.send("Page.setWebLifecycleState", { state: "frozen" });
+  await pause(ms);
+  await session.send("Page.setWebLifecycleState", { state: "active" });
+  await session.detach();
 }
