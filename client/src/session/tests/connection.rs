@@ -227,10 +227,8 @@ fn goodbye_says_when_to_come_back() {
 #[test]
 fn a_server_that_refuses_the_greeting_says_when_to_come_back() {
     let goodbye = Goodbye { reason: "slow_down".into(), retry_after_ms: 4_000 };
-    let refusals = [
-        ServerFrame::Goodbye(goodbye),
-        error(None, None, ErrorCode::KeysUnavailable, Some(4_000)),
-    ];
+    let refusals =
+        [ServerFrame::Goodbye(goodbye), error(None, None, ErrorCode::KeysUnavailable, Some(4_000))];
     for refusal in refusals {
         let mut desk = Desk::new();
         desk.open();
