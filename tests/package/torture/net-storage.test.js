@@ -155,7 +155,7 @@ describe("what is kept", { concurrency: true }, () => {
     });
     await publish(200);
     await tab.equals(thread);
-    await inMemory(tab, /aborted/);
+    await inMemory(tab, /aborted|finished/);
     await publish(3);
     await tab.equals(thread);
     await tab.load();
