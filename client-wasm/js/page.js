@@ -35,6 +35,8 @@ export function listenToPage(hear) {
     if (ahead() - was > SLEPT_MS) hear("slept");
     was = ahead();
   }, TICK_MS);
+  // Outside of browsers nothing is to stay alive for this.
+  tick.unref?.();
   return () => {
     each("removeEventListener");
     clearInterval(tick);
