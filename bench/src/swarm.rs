@@ -9,7 +9,10 @@ use std::{
 use anyhow::{Context, Result, bail};
 use mio::{Events, Interest, Poll, Token, net::TcpStream};
 
-use crate::wire::{self, Opening, Parsed, Protocol, push_frame};
+use crate::{
+    stop,
+    wire::{self, Opening, Parsed, Protocol, push_frame},
+};
 
 /// Bytes that are read at once. Grows when a single message is larger.
 const SCRATCH_BYTES: usize = 512 * 1024;
@@ -209,6 +212,7 @@ impl Swarm {
         patience: Duration,
         mut take: impl FnMut(Message<'_>) -> Result<Option<&'static str>>,
     ) -> Result<()> {
+        stop::look()?;
         match self.poll.poll(&mut self.ready, Some(patience)) {
             Err(error) if error.kind() == ErrorKind::Interrupted => return Ok(()),
             polled => polled.context("epoll")?,

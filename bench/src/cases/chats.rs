@@ -2,8 +2,9 @@
 
 use anyhow::Result;
 
-use super::{Run, WARM_UP, busy, mib};
+use super::{Run, WARM_UP, busy, mib, per_delivery, written};
 use crate::{
+    contender::Contender,
     load::{Begin, Load, Plan},
     pace::{Go, Pace},
     report::Measure,
@@ -25,7 +26,10 @@ pub(super) fn run(run: &Run<'_>) -> Result<Vec<Measure>> {
         length: run.length,
         is_alone: run.is_alone(),
     };
+    let (published, made) = (load.publishes(), load.made_in_all());
     let paced = pace.run(&mut load, &server, 1, |_| true, |_, _| Ok(Go::On))?;
+    let published = (load.publishes() - published) as f64;
+    let together = (load.made_in_all() - made) as f64 / published.max(1.0);
     let memory = server.memory()?;
     load.finish()?;
     let mut measures = vec![Measure::new(
@@ -37,7 +41,8 @@ pub(super) fn run(run: &Run<'_>) -> Result<Vec<Measure>> {
         let deliveries = paced.deliveries as f64;
         measures.extend([
             Measure::new("delivered", "events/s", deliveries / paced.cost.seconds),
-            Measure::new("server CPU per delivery", "us", paced.cost.server / deliveries * 1e6),
+            per_delivery(&paced),
+            written(paced.cost, deliveries),
         ]);
     }
     measures.extend([
@@ -46,6 +51,9 @@ pub(super) fn run(run: &Run<'_>) -> Result<Vec<Measure>> {
         Measure::new("publish to receive, max", "ms", paced.ms(1.0)),
         Measure::new("server memory", "MiB", mib(memory)),
     ]);
+    if run.contender == Contender::Rethread {
+        measures.push(Measure::new("deltas in a publish, mean", "events", together));
+    }
     measures.extend(busy(paced.cost));
     Ok(measures)
 }
