@@ -284,6 +284,11 @@ impl Load {
         self.requests
     }
 
+    /// Goes up whenever there was anything to do.
+    pub(crate) fn work(&self) -> u64 {
+        self.requests + self.swarm.woken()
+    }
+
     /// Subscribers that have come back and do not have yet what they have missed.
     pub(crate) fn returning(&self) -> usize {
         self.book.returning

@@ -134,6 +134,9 @@ fn run(arguments: &Arguments) -> Result<bool> {
     for failure in &measured.failures {
         println!("{failure}");
     }
+    for failure in &measured.hiccups {
+        println!("tried again: {failure}");
+    }
     for case in &measured.untimely {
         println!("no time for {case}");
     }

@@ -3,9 +3,14 @@
 use std::{
     process::exit,
     sync::atomic::{AtomicBool, Ordering},
+    thread,
 };
 
 use anyhow::{Context, Result, bail};
+use tokio::{
+    runtime::Builder,
+    signal::unix::{SignalKind, signal},
+};
 
 static IS_ASKED: AtomicBool = AtomicBool::new(false);
 
@@ -14,12 +19,31 @@ static IS_ASKED: AtomicBool = AtomicBool::new(false);
 /// # Errors
 /// When the system refuses.
 pub(crate) fn listen() -> Result<()> {
-    ctrlc::set_handler(|| {
-        if IS_ASKED.swap(true, Ordering::Relaxed) {
-            exit(130);
-        }
-    })
-    .context("signals cannot be listened to")
+    let runtime = Builder::new_current_thread().enable_io().build()?;
+    let signals = {
+        let _inside = runtime.enter();
+        [SignalKind::interrupt(), SignalKind::terminate()].map(signal)
+    };
+    let [interrupt, terminate] = signals;
+    let (mut interrupt, mut terminate) = (
+        interrupt.context("signals cannot be listened to")?,
+        terminate.context("signals cannot be listened to")?,
+    );
+    // It sleeps until there is one.
+    thread::spawn(move || {
+        runtime.block_on(async {
+            loop {
+                tokio::select! {
+                    _ = interrupt.recv() => {}
+                    _ = terminate.recv() => {}
+                }
+                if IS_ASKED.swap(true, Ordering::Relaxed) {
+                    exit(130);
+                }
+            }
+        });
+    });
+    Ok(())
 }
 
 /// True when this was asked to stop.

@@ -37,6 +37,8 @@ pub(crate) struct Swarm {
     opening: usize,
     /// Links that were allowed to end, and have.
     ended: usize,
+    /// How often the system has said that a link is ready.
+    woken: u64,
 }
 
 #[derive(Debug)]
@@ -94,6 +96,7 @@ impl Swarm {
             ping_at: Instant::now(),
             opening: 0,
             ended: 0,
+            woken: 0,
         })
     }
 
@@ -158,6 +161,11 @@ impl Swarm {
         self.opening
     }
 
+    /// How often the system has said that a connection is ready.
+    pub(crate) fn woken(&self) -> u64 {
+        self.woken
+    }
+
     /// Connections that were allowed to end, and have been ended by the server.
     pub(crate) fn ended(&self) -> usize {
         self.ended
@@ -218,6 +226,7 @@ impl Swarm {
             polled => polled.context("epoll")?,
         }
         for event in &self.ready {
+            self.woken += 1;
             let number = event.token().0;
             let link = &mut self.links[number];
             let was_opening = matches!(link.phase, Phase::Upgrading(_));

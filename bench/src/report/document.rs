@@ -76,14 +76,14 @@ fn text(
         told.took.as_secs_f64() / 60.0,
         if told.is_whole { "" } else { ", NOT TO ITS END: what was measured until then" }
     );
-    if !measured.failures.is_empty() || !measured.untimely.is_empty() {
-        for failure in &measured.failures {
-            let _ = writeln!(text, "- {}", failure.to_string().replace('\n', " "));
-        }
-        for case in &measured.untimely {
-            let _ = writeln!(text, "- There was no time for {case}");
-        }
-        text.push('\n');
+    let one_line = |said: String| said.replace('\n', " ");
+    let failures = measured.failures.iter().map(|failure| one_line(failure.to_string()));
+    let hiccups = measured.hiccups.iter();
+    let hiccups = hiccups.map(|failure| format!("Tried again: {}", one_line(failure.to_string())));
+    let untimely = measured.untimely.iter().map(|case| format!("There was no time for {case}"));
+    let notes: Vec<_> = failures.chain(hiccups).chain(untimely).collect();
+    if !notes.is_empty() {
+        let _ = write!(text, "- {}\n\n", notes.join("\n- "));
     }
     text.push_str("## Targets\n\n| target | measured | met or missed |\n|---|---:|---|\n");
     for target in targets::all(results) {
@@ -182,8 +182,8 @@ const METHOD: &str = "## How it is measured\n\n\
     Rethread and to socket.io, as they do in worker processes that run many of them; nchan's and axum's \
     publishers are bound to a channel and have one each.\n\
     - Latency counts from when an event *should* have been sent. A server that holds the load generator \
-    up does not hide its delay by that. At a fixed rate the generator looks without a pause, where it has a core of \
-    its own: it shows as 100 % busy, whatever it has to do.\n\
+    up does not hide its delay by that. At a fixed rate the generator looks without a \
+    pause, where it has a core of its own; the time in which it found nothing to do is not counted as busy.\n\
     - Every event is checked when it comes: it must be the next of its thread by the publisher's own \
     count. One that is lost, repeated or out of order fails the case; the generator's own tests put such \
     faults into a server, one in 100,000 events, and see them found.\n\
