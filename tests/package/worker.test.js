@@ -4,6 +4,7 @@ import { after, before, test } from "node:test";
 
 import { launch, serve } from "./lib/browser.js";
 import { shows, showsAConversation } from "./lib/chat.js";
+import { keptOf } from "./lib/kept.js";
 import { install } from "./lib/project.js";
 import { Server } from "./lib/server.js";
 import { until } from "./lib/until.js";
@@ -20,24 +21,6 @@ after(async () => {
   await Promise.all([server?.stop(), site?.close()]);
   project?.remove();
 });
-
-/** What the page's databases have of a thread. */
-const keptOf = (page, thread) =>
-  page.evaluate(async (thread) => {
-    const done = (request) =>
-      new Promise((resolve, reject) => {
-        request.onsuccess = () => resolve(request.result);
-        request.onerror = () => reject(request.error);
-      });
-    for (const { name } of await indexedDB.databases()) {
-      const database = await done(indexedDB.open(name));
-      const rows = await done(database.transaction("threads").objectStore("threads").getAll());
-      database.close();
-      const row = rows.find((row) => row.thread === thread);
-      if (row) return row.last;
-    }
-    return 0;
-  }, thread);
 
 test("a worker's thread is there at once after a reload, and what it had is marked", async () => {
   const { page, thread, run } = await showsAConversation(browser, server, `${site.url}/worker.html`);

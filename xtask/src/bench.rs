@@ -1,5 +1,6 @@
 //! The load generator, the server that it measures, and the peers beside it.
 
+mod browser;
 mod instructions;
 mod peers;
 
@@ -33,6 +34,14 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
         });
     }
     ensure!(cfg!(target_os = "linux"), "the load generator reads /proc and needs Linux");
+    let write = arguments.iter().position(|argument| argument == "--write");
+    let write = write.and_then(|at| arguments.get(at + 1)).map(String::as_str);
+    if has("--browser") {
+        process::timed("the server", || {
+            process::run(&mut process::cargo("build --release --package rethread"))
+        })?;
+        return browser::run(write);
+    }
     let start = Instant::now();
     let is_quick = !has("--full") && !is_chosen("--case");
     let profile = if is_quick { "bench-quick" } else { "release" };
@@ -52,8 +61,15 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
             Ok(())
         })?;
     }
+    // Before the rest, which takes what time is left. A machine without Chromium measures the rest.
+    if has("--full")
+        && !is_chosen("--case")
+        && let Err(error) = browser::run(write)
+    {
+        println!("the browser is left out: {error:#}");
+    }
     let built = start.elapsed().as_secs();
-    println!("\n== built and installed in {built} s; measuring");
+    println!("\n== after {built} s: the load generator");
     let program = repo::target().join(profile).join("rethread-bench");
     let mut bench = process::command(&program.to_string_lossy(), arguments);
     if !is_chosen("--budget") && !is_chosen("--case") && !is_chosen("--repeat") {

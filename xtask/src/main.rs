@@ -2,6 +2,7 @@
 
 mod bench;
 mod demo;
+mod docs;
 mod e2e;
 mod npm;
 mod package;
@@ -46,6 +47,10 @@ enum Chore {
     Test,
     /// Build the npm package @rethread/client into client-wasm/pkg and hold it to its size.
     Wasm,
+    /// Render the reference of @rethread/client from its types into target/reference.
+    ///
+    /// Fails when an export is not documented, or a link in what is written leads nowhere.
+    Docs,
     /// Run the browser tests in tests/e2e against the real server in real Chromium.
     ///
     /// Everything after `--` goes to `node --test`, for example:
@@ -67,7 +72,8 @@ enum Chore {
     ///
     /// Arguments go to the load generator: `--quick`, `--full`, `--peers` (which are installed first),
     /// `--case NAME`, `--write docs`; `cargo xtask bench -- --help` lists them. Instead of these,
-    /// `--micro` times the parts of the hot path, and `--instructions` compares how many instructions
+    /// `--browser` measures the package in Chromium beside a client written by hand (`--full` does so
+    /// too), `--micro` times the parts of the hot path, and `--instructions` compares how many instructions
     /// they take with what is stored (`--store` stores anew).
     Bench {
         /// For the load generator.
@@ -85,6 +91,7 @@ fn main() -> ExitCode {
         Chore::Test if test::run() => Ok(()),
         Chore::Test => return ExitCode::FAILURE,
         Chore::Wasm => wasm::run(),
+        Chore::Docs => docs::run(),
         Chore::E2e { arguments } => e2e::run(&arguments),
         Chore::Torture(how) => package::torture(&how),
         Chore::Schemathesis => process::timed("the server", || {

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use crate::{e2e, package, process, repo, schemathesis, setup, tidy, wasm, www};
+use crate::{docs, e2e, package, process, repo, schemathesis, setup, tidy, wasm, www};
 
 /// Runs every step that can run and prints the summary, whose last line counts the steps. True when
 /// all passed.
@@ -14,6 +14,7 @@ pub(crate) fn run() -> bool {
     steps.run("format", &[], || cargo("fmt --all --check"));
     steps.run("tidy", &[], tidy::check);
     steps.run("package", &["set-up"], wasm::build);
+    steps.run("reference", &["set-up"], docs::render);
     steps.run("page", &["package"], www::build);
     steps.run("page tests", &["page"], www::test);
     // The server carries the page inside it, so nothing in Rust compiles before the page.

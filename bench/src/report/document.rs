@@ -155,6 +155,7 @@ const INTRODUCTION: &str = "# Benchmarks\n\n\
     | `cargo xtask bench --full --peers` | everything, with the peers that can be had: under thirty |\n\
     | `cargo xtask bench --full --peers --write docs` | the same, and writes this page |\n\
     | `cargo xtask bench --case fanout --peers` | the cases whose names begin so |\n\
+    | `cargo xtask bench --browser` | the package in Chromium, beside a client written by hand |\n\
     | `cargo xtask bench --micro` | the parts of the hot path, alone |\n\
     | `cargo xtask bench --instructions` | instructions of these, against those that were stored |\n\n\
     What the cases are, what they need and what becomes of one that fails: \

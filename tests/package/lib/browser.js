@@ -47,10 +47,11 @@ export async function serve(folder, headers = {}) {
 /**
  * A page whose errors are collected, because a missing file would otherwise show as a time-out only.
  * A socket that cannot be opened while the server is down is no error, nor is asking whether it is up:
- * that is what is tested.
+ * that is what is tested. `init` may prepare the page before it loads anything.
  */
-export async function open(browser, url) {
+export async function open(browser, url, init) {
   const page = await browser.newPage();
+  await init?.(page);
   const errors = [];
   page.on("pageerror", (error) => errors.push(String(error)));
   page.on("requestfailed", (request) => {

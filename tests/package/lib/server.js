@@ -1,6 +1,7 @@
 import { spawn } from "node:child_process";
+import { createHmac } from "node:crypto";
 import { once } from "node:events";
-import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -65,6 +66,17 @@ export class Server {
   async token() {
     this.#token ??= (await this.#ask("GET", "/v1/dev/token")).token;
     return this.#token;
+  }
+
+  /** A token as `token`, for so many seconds only. */
+  async tokenFor(seconds) {
+    const [head, body] = (await this.token()).split(".");
+    const claims = JSON.parse(Buffer.from(body, "base64url"));
+    const now = Math.floor(Date.now() / 1000);
+    const text = JSON.stringify({ ...claims, iat: now, exp: now + seconds });
+    const signed = `${head}.${Buffer.from(text).toString("base64url")}`;
+    const secret = readFileSync(join(this.#data, "dev-secret"), "utf8").trim();
+    return `${signed}.${createHmac("sha256", secret).update(signed).digest("base64url")}`;
   }
 
   /** A new thread with a run in it. */

@@ -17,7 +17,7 @@ async function equip({ options, threads }) {
   const follow = (id, how = {}) => {
     const thread = window.client.thread(id, how);
     const note = {
-      thread, events: [], batches: [], byType: 0, resets: [], errors: [], views: 0, view: thread.view, foreign: [],
+      thread, events: [], batches: [], byType: 0, resets: [], errors: [], views: 0, view: thread.view,
     };
     notes[id] = note;
     thread.on("*", (event) => note.events.push(event));
@@ -128,15 +128,21 @@ export class Torture {
       return page;
     });
     const judge = await this.#judge;
-    return judge.evaluate(async (events) => {
-      if (events.length === 0) return { seq: 0, runs: [] };
+    const view = await judge.evaluate(async (text) => {
+      const events = JSON.parse(text);
+      if (events.length === 0) return JSON.stringify({ seq: 0, runs: [] });
       const { load } = await import("./node_modules/@rethread/client/view.js");
       const { makeView } = await load();
       return new Promise((resolve) => {
-        const fold = makeView((view) => view.seq === events.at(-1).seq && (resolve(view), fold.close()));
+        const fold = makeView((view) => {
+          if (view.seq !== events.at(-1).seq) return;
+          resolve(JSON.stringify(view));
+          fold.close();
+        });
         fold.push(events);
       });
-    }, events);
+    }, JSON.stringify(events));
+    return JSON.parse(view);
   }
 
   get siteUrl() {
@@ -197,11 +203,13 @@ class Tab {
   }
 
   /** What the application was given of a thread. */
-  notes(thread) {
-    return this.page.evaluate((id) => {
+  async notes(thread) {
+    // As text: playwright takes long over many objects.
+    const text = await this.page.evaluate((id) => {
       const { thread, ...note } = notes[id];
-      return { ...note, position: thread.position };
+      return JSON.stringify({ ...note, position: thread.position });
     }, thread);
+    return JSON.parse(text);
   }
 
   /** Until the handlers and the view of a thread have this event. */
@@ -222,10 +230,11 @@ class Tab {
    * log: handlers and batches every event from `from` on, in order, each once, unchanged; the view what a
    * fresh fold of the log gives.
    *
+   * @param log, view what is known already of the thread: its log, and the fold of that.
    * @returns how many events were compared.
    */
-  async equals(thread, { from } = {}) {
-    const log = await this.#torture.log(thread);
+  async equals(thread, { from, log, view } = {}) {
+    log ??= await this.#torture.log(thread);
     await this.reaches(thread, log.head);
     const note = await this.notes(thread);
     const where = `${thread} in a page`;
@@ -240,9 +249,37 @@ class Tab {
     assert.equal(next, log.head + 1, `${where}: batches bring all`);
     const deltas = expected.filter(({ type }) => type === "message_delta").length;
     assert.equal(note.byType, deltas, `${where}: the handler of one type`);
-    if (from === undefined) assert.deepEqual(note.view, await this.#torture.fold(log.events), where);
+    if (from === undefined) {
+      assert.deepEqual(note.view, view ?? (await this.#torture.fold(log.events)), `${where}: the view`);
+    }
     assert.deepEqual(note.errors, [], where);
     return expected.length;
+  }
+
+  /** All rows of a store of the database in which this context keeps things. */
+  rows(store) {
+    return this.page.evaluate(async (store) => {
+      const done = (request) => new Promise((resolve) => (request.onsuccess = () => resolve(request.result)));
+      for (const { name } of await indexedDB.databases()) {
+        const database = await done(indexedDB.open(name));
+        const rows = await done(database.transaction(store).objectStore(store).getAll());
+        database.close();
+        return rows;
+      }
+      return [];
+    }, store);
+  }
+
+  /** Until a thread is kept in this browser up to `seq`. */
+  async kept(thread, seq) {
+    const isKept = async () =>
+      (await this.rows("threads")).some((row) => row.thread === thread && row.last >= seq);
+    await until(isKept, () => `${thread} kept up to ${seq}`);
+  }
+
+  /** Until so many commands are kept in this browser. */
+  async ordered(count) {
+    await until(async () => (await this.rows("outbox")).length === count, () => `${count} commands kept`);
   }
 
   /** Closes it; it must have had no errors. */
