@@ -19,14 +19,17 @@ use rethread_shared::{
         BAD_FRAMES_MAX, CLOSE_DEADLINE, HEARTBEATS_MISSED_MAX, HELLO_DEADLINE, NOTES_WAITING_MAX,
     },
 };
-use tokio::{sync::mpsc, time::Instant};
+use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::{
     self, Message, protocol::frame::coding::CloseCode as Standard,
 };
 
 use crate::{
     auth::{Access, Gate},
-    bridge::{Bridge, desk::Note},
+    bridge::{
+        Bridge,
+        desk::{Inbox, Note, Notes, notes},
+    },
     connections::{self, Connections, Place},
     guard::Guard,
     health::Health,
@@ -79,7 +82,7 @@ struct Socket {
     access: Option<Access>,
     deliveries: Deliveries,
     answers: Answers,
-    notes: (mpsc::Sender<Note>, mpsc::Receiver<Note>),
+    notes: (Notes, Inbox),
     bad_frames: u32,
     /// True once it has gone on from a position.
     came_back: bool,
@@ -153,7 +156,7 @@ pub(crate) async fn serve(wire: Wire, place: Place, request: Request, shared: Sh
         access: None,
         deliveries: Deliveries::default(),
         answers: Answers::default(),
-        notes: mpsc::channel(NOTES_WAITING_MAX),
+        notes: notes(NOTES_WAITING_MAX),
         bad_frames: 0,
         came_back: false,
         buffered: 0,
@@ -194,7 +197,7 @@ impl Socket {
                     None => Err(End::Gone),
                 },
                 answer = self.answers.next(), if !self.answers.is_empty() => self.write(answer).await,
-                Some(note) = self.notes.1.recv() => {
+                note = self.notes.1.next() => {
                     self.shared.bridge.has_room();
                     self.tell(note).await
                 }
