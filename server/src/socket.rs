@@ -144,12 +144,7 @@ impl End {
 }
 
 /// Serves one client until it leaves or has to.
-pub(crate) async fn serve(
-    wire: Wire,
-    place: Place,
-    request: Request,
-    shared: Shared,
-) {
+pub(crate) async fn serve(wire: Wire, place: Place, request: Request, shared: Shared) {
     let now = Instant::now();
     let id = place.id;
     let mut socket = Socket {
@@ -196,7 +191,7 @@ impl Socket {
                 }
                 message = self.wire.next() => match message {
                     Some(Ok(message)) => self.receive(message).await,
-                    Some(Err(error)) => Err(error.into()),
+                    Some(Err(error)) => Err(error),
                     None => Err(End::Gone),
                 },
                 answer = self.answers.next(), if !self.answers.is_empty() => self.write(answer).await,
