@@ -6,6 +6,8 @@ const SERVER = "http://127.0.0.1:4242";
 
 export default defineConfig({
   plugins: [react()],
+  // The package stands elsewhere, and its hooks are to have this page's React.
+  resolve: { dedupe: ["react"] },
   // The package finds its WebAssembly beside its own JavaScript; pre-bundling would part them.
   optimizeDeps: { exclude: ["@rethread/client"] },
   build: {

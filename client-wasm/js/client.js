@@ -233,11 +233,10 @@ export class Client {
     if (typeof token === "string") return wantsNew ? undefined : token;
     try {
       const brought = await token({ refused: wantsNew });
-      if (typeof brought !== "string") throw new TypeError("the function brought no string");
+      if (typeof brought !== "string") throw new TypeError("it is no string");
       return brought;
     } catch (cause) {
-      const message = "no token; the function is called again";
-      console.warn("Rethread:", new RethreadError("token_failed", message, { cause }));
+      console.warn("Rethread:", new RethreadError("token_failed", "no token; tries again", { cause }));
     }
   }
 
@@ -268,6 +267,9 @@ export class Client {
 
   /** Has a thread's command done, and kept in this browser until it is. */
   async #order(thread, { id, kind, text, agent, reason }) {
+    bound(text, 65536, "event_too_large", "a message");
+    bound(agent, 256, "bad_option", "`agent`");
+    bound(reason, 256, "bad_option", "`reason`");
     const done = this.#ask(
       (driver) =>
         kind === "cancel" ? driver.cancel(id, reason) : driver.send(thread, text, agent, id),
@@ -386,6 +388,13 @@ export class Client {
     if (this.#memoryOnly) status = { ...status, memoryOnly: this.#memoryOnly };
     this.#status = status;
     this.#handlers.call(status);
+  }
+}
+
+/** Refuses here what the server would refuse: a frame that is much too large ends the connection. */
+function bound(text, max, code, what) {
+  if (text && new TextEncoder().encode(text).length > max) {
+    throw new RethreadError(code, `${what} has at most ${max} bytes`);
   }
 }
 

@@ -62,7 +62,9 @@ export interface EventBase {
 
 /** An agent has taken the run on. */
 export interface AgentStartedEvent extends EventBase {
+  /** What happened. */
   type: "agent_started";
+  /** More about it. */
   data: {
     /** The agent's name. */
     agent: string;
@@ -73,7 +75,9 @@ export interface AgentStartedEvent extends EventBase {
 
 /** A piece of what the agent thinks. */
 export interface AgentThinkingEvent extends EventBase {
+  /** What happened. */
   type: "agent_thinking";
+  /** More about it. */
   data: {
     /** A chunk; chunks are shown one after the other as they are. */
     text: string;
@@ -82,7 +86,9 @@ export interface AgentThinkingEvent extends EventBase {
 
 /** A tool works. */
 export interface ToolExecutingEvent extends EventBase {
+  /** What happened. */
   type: "tool_executing";
+  /** More about it. */
   data: {
     /** Names the call within its run; `tool_completed` repeats it. */
     call_id: string;
@@ -95,7 +101,9 @@ export interface ToolExecutingEvent extends EventBase {
 
 /** A tool has answered, or failed: with `output`, with `error`, or with neither; never with both. */
 export interface ToolCompletedEvent extends EventBase {
+  /** What happened. */
   type: "tool_completed";
+  /** More about it. */
   data: {
     /** The call that is done. */
     call_id: string;
@@ -110,7 +118,9 @@ export interface ToolCompletedEvent extends EventBase {
 
 /** The run has ended well. */
 export interface AgentCompletedEvent extends EventBase {
+  /** What happened. */
   type: "agent_completed";
+  /** More about it. */
   data: {
     /** What came of it, any JSON. */
     result?: unknown;
@@ -121,7 +131,9 @@ export interface AgentCompletedEvent extends EventBase {
 
 /** A piece of the answer's text. */
 export interface MessageDeltaEvent extends EventBase {
+  /** What happened. */
   type: "message_delta";
+  /** More about it. */
   data: {
     /** The message this is a piece of; a run may write several. */
     message_id: string;
@@ -132,7 +144,9 @@ export interface MessageDeltaEvent extends EventBase {
 
 /** The run has ended with an error. */
 export interface AgentFailedEvent extends EventBase {
+  /** What happened. */
   type: "agent_failed";
+  /** More about it. */
   data: {
     /** A stable name. The server's own is `agent_lost`: the agent went away and stayed away. */
     code: string;
@@ -143,7 +157,9 @@ export interface AgentFailedEvent extends EventBase {
 
 /** The run was stopped. */
 export interface AgentCancelledEvent extends EventBase {
+  /** What happened. */
   type: "agent_cancelled";
+  /** More about it. */
   data: {
     /** The user who stopped it. */
     by: string;
@@ -154,7 +170,9 @@ export interface AgentCancelledEvent extends EventBase {
 
 /** A person's message. */
 export interface UserMessageEvent extends EventBase {
+  /** What happened. */
   type: "user_message";
+  /** More about it. */
   data: {
     /** The id that the sender gave it. */
     message_id: string;
@@ -169,7 +187,9 @@ export interface UserMessageEvent extends EventBase {
 
 /** Something of the application's own. */
 export interface CustomEvent extends EventBase {
+  /** What happened. */
   type: "custom";
+  /** More about it. */
   data: {
     /** The application's name for it. */
     name: string;
@@ -180,7 +200,9 @@ export interface CustomEvent extends EventBase {
 
 /** An event of a type that this version does not know, as it came. */
 export interface UnknownEvent extends EventBase {
+  /** What happened, in the words of its publisher. */
   type: UnknownEventType;
+  /** More about it, any JSON. */
   data: unknown;
 }
 

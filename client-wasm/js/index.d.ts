@@ -163,6 +163,11 @@ export interface Thread {
    * @returns a function that takes the handler off again.
    */
   on<K extends keyof ThreadHandlers>(type: K, handler: (event: ThreadHandlers[K]) => void): () => void;
+  /**
+   * The same for events of a type that this version does not know.
+   *
+   * @returns a function that takes the handler off again.
+   */
   on<T extends string>(
     type: T extends keyof ThreadHandlers ? never : T,
     handler: (event: UnknownEvent) => void,
@@ -212,7 +217,7 @@ export interface Thread {
    *
    * @param text at most 64 KiB as UTF-8.
    * @throws {@link RethreadError} with the server's code, `event_too_large` for a longer text, which
-   *   is not sent, `outbox_full`, or `closed`.
+   *   is not sent, `outbox_full`, or `closed`. But for `closed`, {@link Thread.outbox} shows it too.
    */
   send(text: string, options?: SendOptions): Promise<Sent>;
   /**
@@ -332,6 +337,7 @@ export interface StatusBase {
 
 /** Dialling, or waiting for the server's welcome. */
 export interface ConnectingStatus extends StatusBase {
+  /** Tells the statuses apart. */
   state: "connecting";
   /**
    * The number of this try: 1 at first, and one more after each that failed. It begins again with 1
@@ -342,6 +348,7 @@ export interface ConnectingStatus extends StatusBase {
 
 /** Connected. */
 export interface OnlineStatus extends StatusBase {
+  /** Tells the statuses apart. */
   state: "online";
   /**
    * True once every thread that is followed has what happened before this connection; false again
@@ -359,6 +366,7 @@ export interface OnlineStatus extends StatusBase {
 
 /** Not connected; tries again by itself. */
 export interface WaitingStatus extends StatusBase {
+  /** Tells the statuses apart. */
   state: "waiting";
   /** The number of the try that comes next, see {@link ConnectingStatus.attempt}. */
   attempt: number;
@@ -370,11 +378,13 @@ export interface WaitingStatus extends StatusBase {
 
 /** The browser says that there is no network; tries again when there is. */
 export interface OfflineStatus extends StatusBase {
+  /** Tells the statuses apart. */
   state: "offline";
 }
 
 /** Over: by {@link Client.close}, or because trying again would not help. */
 export interface ClosedStatus extends StatusBase {
+  /** Tells the statuses apart. */
   state: "closed";
   /** `closed` after {@link Client.close}; otherwise why, for example `unauthorized`. */
   code: ErrorCode;
@@ -386,7 +396,9 @@ export interface ClosedStatus extends StatusBase {
 
 /** Every error that this package throws or rejects with. Decide by `code`, show `message`. */
 export class RethreadError extends Error {
+  /** For an application's own tests; otherwise this package makes them. */
   constructor(code: ErrorCode, message: string, details?: RethreadErrorDetails);
+  /** Tells it apart where `instanceof` cannot: across workers and frames. */
   readonly name: "RethreadError";
   /** A stable name. */
   readonly code: ErrorCode;
@@ -402,9 +414,13 @@ export class RethreadError extends Error {
 
 /** The members of {@link RethreadError} beside code and message. */
 export interface RethreadErrorDetails extends ErrorOptions {
+  /** See {@link RethreadError.expected}. */
   expected?: string;
+  /** See {@link RethreadError.received}. */
   received?: string;
+  /** See {@link RethreadError.tried}. */
   tried?: string[];
+  /** See {@link RethreadError.retryAfterMs}. */
   retryAfterMs?: number;
 }
 

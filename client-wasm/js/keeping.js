@@ -37,7 +37,8 @@ export class Keeping {
     this.#address = address;
     this.#trouble = trouble;
     if (!isWanted) this.#early = undefined;
-    this.#isMarked = isWanted && kept(MARK) != null;
+    // In a worker there is nothing to see, and something may be kept.
+    this.#isMarked = isWanted && kept(MARK) !== null;
     const user = new Promise((resolve) => (this.#knowUser = resolve));
     this.#store = isWanted ? user.then((name) => this.#open(name)) : undefined;
   }

@@ -29,9 +29,11 @@ export interface OutgoingBase {
 
 /** A message on its way. */
 export interface OutgoingMessage extends OutgoingBase {
+  /** Tells messages and cancels apart. */
   readonly kind: "message";
   /** The message's id. */
   readonly id: string;
+  /** What is said. */
   readonly text: string;
   /** The agent that is asked. */
   readonly agent?: string;
@@ -39,6 +41,7 @@ export interface OutgoingMessage extends OutgoingBase {
 
 /** A run that is to be stopped. */
 export interface OutgoingCancel extends OutgoingBase {
+  /** Tells messages and cancels apart. */
   readonly kind: "cancel";
   /** The run. */
   readonly id: string;

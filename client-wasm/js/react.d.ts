@@ -35,9 +35,18 @@ import type {
 } from "./index.js";
 
 /** What {@link RethreadProvider} takes: a client that is there, or what makes one. */
-export type RethreadProviderProps = { children?: ReactNode } & (
-  | { client: Client }
-  | (ConnectOptions & { client?: undefined })
+export type RethreadProviderProps = {
+  /** The components that use the connection. */
+  children?: ReactNode;
+} & (
+  | {
+      /** The connection; whoever made it closes it. */
+      client: Client;
+    }
+  | (ConnectOptions & {
+      /** Without one, the provider makes one. */
+      client?: undefined;
+    })
 );
 
 /**
@@ -56,11 +65,16 @@ export function useStatus(): Status;
 export interface UsedThread {
   /** What the conversation shows. It changes once a frame at most, and shares what has not changed. */
   view: View;
+  /**
+   * True while there is nothing to show and there may be: neither this browser nor the server has said
+   * yet that the conversation is empty.
+   */
+  isLoading: boolean;
   /** Messages and cancels that the log does not show yet. */
   outbox: readonly OutgoingCommand[];
   /** What the connection does now. */
   status: Status;
-  /** Why the conversation cannot be followed, for example `thread_not_found`. */
+  /** Why the conversation cannot be followed, for example `thread_not_found`, or `bad_id`. */
   error: RethreadError | undefined;
   /** See {@link Thread.send}. May be called before there is a connection. The same for the same id. */
   send(text: string, options?: SendOptions): Promise<Sent>;
@@ -73,8 +87,9 @@ export interface UsedThread {
 }
 
 /**
- * Follows a conversation as long as the component is there, and a few seconds longer. However many
- * components use the same id, it is followed once. Without an id it does nothing.
+ * Follows a conversation as long as the component is there, and a few seconds longer, or until its
+ * outbox is empty. However many components use the same id, it is followed once. Without an id it does
+ * nothing.
  */
 export function useThread(id: string | undefined): UsedThread;
 

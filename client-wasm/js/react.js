@@ -1,3 +1,5 @@
+"use client";
+
 import {
   createContext,
   createElement,
@@ -104,7 +106,7 @@ export function useStatus() {
 export function useThread(id) {
   const { client, ready } = useConnection();
   const status = useStatus();
-  const thread = useFollowed(client, id);
+  const { thread, cause } = useFollowed(client, id);
 
   const view = useSyncExternalStore(
     useCallback((changed) => attach(thread, (thread) => thread.onView(changed)), [thread]),
@@ -117,10 +119,20 @@ export function useThread(id) {
     () => NONE,
   );
   const [refusal, setRefusal] = useState(undefined);
+  const [hasEvents, setHasEvents] = useState(false);
   useEffect(() => {
     setRefusal(undefined);
-    return attach(thread, (thread) => thread.on("error", setRefusal), setRefusal);
+    setHasEvents(false);
+    const off = attach(thread, (thread) => thread.on("error", setRefusal), setRefusal);
+    const offBatch = attach(thread, (thread) => thread.onBatch(() => setHasEvents(true)));
+    const offReset = attach(thread, (thread) => thread.on("reset", () => setHasEvents(false)));
+    return () => [off, offBatch, offReset].forEach((off) => off());
   }, [thread]);
+  const error = cause ?? refusal;
+  const isOver = error !== undefined || status.state === "closed";
+  // What has come may not be folded yet.
+  const isEmpty = status.caughtUp && thread?.position && !hasEvents;
+  const isLoading = id !== undefined && view.seq === 0 && !isEmpty && !isOver;
 
   // The thread as it is when something is said, which may be before there is a connection.
   const now = useCallback(async () => (await ready()).thread(id), [ready, id]);
@@ -129,15 +141,15 @@ export function useThread(id) {
   const discard = useCallback((id) => thread?.discard(id), [thread]);
 
   return useMemo(
-    () => ({ view, outbox, status, error: refusal, send, cancel, discard, thread }),
-    [view, outbox, status, refusal, send, cancel, discard, thread],
+    () => ({ view, isLoading, outbox, status, error, send, cancel, discard, thread }),
+    [view, isLoading, outbox, status, error, send, cancel, discard, thread],
   );
 }
 
 /** Calls `handler` for the events of a conversation; see react.d.ts. */
 export function useEvents(id, handler, type = "*") {
   const { client } = useConnection();
-  const thread = useFollowed(client, id);
+  const { thread } = useFollowed(client, id);
   const latest = useRef(handler);
   useEffect(() => {
     latest.current = handler;
@@ -157,9 +169,11 @@ function useConnection() {
 /** By client and id: how many components show the thread, and the timer that ends it. */
 const followed = new WeakMap();
 
-/** The thread, as long as a component shows it. */
+const NOTHING = Object.freeze({});
+
+/** The thread as long as a component shows it, or the cause why there is none. */
 function useFollowed(client, id) {
-  const [now, setFollowed] = useState(undefined);
+  const [now, setFollowed] = useState(NOTHING);
   useEffect(() => {
     if (!client || id === undefined) return undefined;
     if (!followed.has(client)) followed.set(client, new Map());
@@ -168,20 +182,30 @@ function useFollowed(client, id) {
     shown.set(id, entry);
     clearTimeout(entry.timer);
     entry.count += 1;
-    const thread = client.status.state === "closed" ? undefined : client.thread(id);
-    setFollowed(thread && { client, thread });
+    let thread;
+    try {
+      thread = client.thread(id);
+      setFollowed({ client, id, thread });
+    } catch (cause) {
+      setFollowed({ client, id, cause });
+    }
+    // What is on its way is shown again to who comes back.
+    const end = () => {
+      if (thread?.outbox.length > 0 && client.status.state !== "closed") {
+        entry.timer = setTimeout(end, LINGER_MS);
+        return;
+      }
+      shown.delete(id);
+      thread?.close();
+    };
     return () => {
-      setFollowed(undefined);
+      setFollowed(NOTHING);
       entry.count -= 1;
-      if (entry.count > 0) return;
-      entry.timer = setTimeout(() => {
-        shown.delete(id);
-        thread?.close();
-      }, LINGER_MS);
+      if (entry.count === 0) entry.timer = setTimeout(end, LINGER_MS);
     };
   }, [client, id]);
   // Not one of another id, or of another user, for the moment between.
-  return now?.client === client && now?.thread.id === id ? now.thread : undefined;
+  return now.client === client && now.id === id ? now : NOTHING;
 }
 
 /** Attaches to a thread that may be refused or closed already. */

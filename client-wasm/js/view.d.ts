@@ -21,6 +21,7 @@ export interface View {
 export interface Run {
   /** Its id; names it within the view. */
   readonly id: string;
+  /** How far it is. */
   readonly state: RunState;
   /** The agent that took it on. */
   readonly agent?: string;
@@ -39,8 +40,22 @@ export type RunState = "asked" | "running" | "completed" | "failed" | "cancelled
 
 /** Why a run did not end well. */
 export type Ending =
-  | { readonly kind: "failed"; readonly code: string; readonly message: string }
-  | { readonly kind: "cancelled"; readonly by: string; readonly reason?: string };
+  | {
+      /** It ended with an error. */
+      readonly kind: "failed";
+      /** A stable name for it. */
+      readonly code: string;
+      /** The same for a person. */
+      readonly message: string;
+    }
+  | {
+      /** Somebody stopped it. */
+      readonly kind: "cancelled";
+      /** The user who did. */
+      readonly by: string;
+      /** Why. */
+      readonly reason?: string;
+    };
 
 /** One thing that is shown of a run; `switch (part.kind)` narrows it. */
 export type Part = Said | Note | Thinking | ToolCall | Answer | Extra;
@@ -53,9 +68,11 @@ export interface PartBase {
 
 /** What a person said. */
 export interface Said extends PartBase {
+  /** Tells the parts apart. */
   readonly kind: "said";
   /** The id that the sender gave it. */
   readonly message_id: string;
+  /** What was said. */
   readonly text: string;
   /** The user who said it. */
   readonly by?: string;
@@ -63,13 +80,17 @@ export interface Said extends PartBase {
 
 /** What an agent says at its start. */
 export interface Note extends PartBase {
+  /** Tells the parts apart. */
   readonly kind: "note";
+  /** What it says. */
   readonly text: string;
 }
 
 /** What an agent thinks: neighbouring chunks, joined. */
 export interface Thinking extends PartBase {
+  /** Tells the parts apart. */
   readonly kind: "thinking";
+  /** What it thinks. */
   readonly text: string;
   /** When its first chunk came, milliseconds since 1970 by the agent's clock. */
   readonly from: number;
@@ -79,6 +100,7 @@ export interface Thinking extends PartBase {
 
 /** A call of a tool. */
 export interface ToolCall extends PartBase {
+  /** Tells the parts apart. */
   readonly kind: "tool";
   /** Its id within the run. */
   readonly call_id: string;
@@ -98,13 +120,17 @@ export interface ToolCall extends PartBase {
 
 /** An answer's text: all deltas of one message, joined. */
 export interface Answer extends PartBase {
+  /** Tells the parts apart. */
   readonly kind: "answer";
+  /** The message's id; names it within its run. */
   readonly message_id: string;
+  /** What there is of it so far. */
   readonly text: string;
 }
 
 /** What the view has no form for: a `custom` event, or a type from a newer agent. */
 export interface Extra extends PartBase {
+  /** Tells the parts apart. */
   readonly kind: "extra";
   /** The custom event's name, or the type. */
   readonly name: string;

@@ -36,9 +36,10 @@ test("a message is sent once, and the run it starts can be cancelled", async () 
     const other = await conversation.send("another");
     const cancelled = await conversation.cancel(first.run, "enough");
     const end = await ended;
-    return { first, again, other, cancelled, end, seen, position: conversation.position };
+    const { position, outbox } = conversation;
+    return { first, again, other, cancelled, end, seen, position, outbox };
   });
-  const { first, again, other, cancelled, end, seen, position } = await result;
+  const { first, again, other, cancelled, end, seen, position, outbox } = await result;
   assert.deepEqual(again, first);
   assert.match(first.run, new RegExp(`^${thread}_run_`));
   assert.match(other.messageId, /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
@@ -46,6 +47,8 @@ test("a message is sent once, and the run it starts can be cancelled", async () 
   assert.equal(end.data.reason, "enough");
   assert.deepEqual(seen, ["user_message", "user_message", "agent_cancelled"]);
   assert.equal(position.seq, end.seq);
+  // Also what was sent again when its event had come already.
+  assert.deepEqual(outbox, []);
   await close();
 });
 
@@ -218,7 +221,7 @@ test("the status tells the story of a connection", async () => {
   await close();
 });
 
-test("what is too large is refused before it is sent, and the connection stays", async () => {
+test("what is too large is refused before it is sent, is shown, and the connection stays", async () => {
   const { result, sent, close } = await inPage(async (connect, { url, token, thread }) => {
     const client = await connect({ url: `${url}/v1/ws`, token });
     const conversation = client.thread(thread);
@@ -232,6 +235,7 @@ test("what is too large is refused before it is sent, and the connection stays",
       agent: await code(conversation.send("x", { agent: "a".repeat(257) })),
       reason: await code(conversation.cancel(run, "a".repeat(257))),
       cancelled: await code(conversation.cancel(run, "a".repeat(256))),
+      outbox: conversation.outbox.map(({ state, error }) => [state, error?.code]),
     };
   });
   assert.deepEqual(await result, {
@@ -239,6 +243,8 @@ test("what is too large is refused before it is sent, and the connection stays",
     agent: "bad_option",
     reason: "bad_option",
     cancelled: "done",
+    // The second is in the log, whose events nobody follows here.
+    outbox: [["failed", "event_too_large"], ["stored", undefined], ["failed", "bad_option"]],
   });
   assert.deepEqual(sent, ["hello", "send", "cancel"]);
   await close();

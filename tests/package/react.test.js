@@ -33,9 +33,9 @@ after(async () => {
 });
 
 /** A page on these threads; it shows the first. */
-async function openPage(threads) {
+async function openPage(threads, init) {
   const given = { url: server.url, token: await server.token(), threads: threads.join() };
-  const opened = await open(browser, `${site.url}/#${new URLSearchParams(given)}`);
+  const opened = await open(browser, `${site.url}/#${new URLSearchParams(given)}`, init);
   const texts = () => opened.page.locator("p").allTextContents();
   const shows = (text) => opened.page.getByText(text, { exact: true }).first().waitFor();
   const close = async () => {
@@ -98,6 +98,60 @@ test("one conversation's events do not appear in another, however fast one chang
 test("a conversation that may not be followed says why", async () => {
   const { page, close } = await openPage(["thread_that_is_not_there"]);
   await page.locator("main[data-error=thread_not_found]").waitFor({ state: "attached" });
+  await close();
+});
+
+test("what cannot be a conversation's id says so, and takes nothing else down", async () => {
+  const { thread, run } = await server.thread();
+  await server.publish(run, "agent_started", { agent: "a", message: "hello" });
+  const { page, shows, close } = await openPage(["no id"]);
+  await page.locator("main[data-error=bad_id][data-loading=false]").waitFor({ state: "attached" });
+  await page.evaluate((id) => setId(id), thread);
+  await shows("note: hello");
+  assert.equal(await page.locator("main[data-error]").count(), 0);
+  await close();
+});
+
+test("a conversation that is empty is told from one that is not there yet", async () => {
+  const [full, empty] = [await server.thread(), await server.thread()];
+  await server.publish(full.run, "agent_started", { agent: "a", message: "hello" });
+  let letGo;
+  const held = new Promise((resolve) => (letGo = resolve));
+  const init = (page) => page.route("**/rethread_view_bg*.wasm", (route) => held.then(() => route.continue()));
+  const { page, shows, close } = await openPage([full.thread], init);
+  // All of it has come, and cannot be shown yet.
+  await page.waitForFunction((id) => window.events?.[id]?.length === 1, full.thread);
+  await page.locator("main[data-state=online][data-loading=true]").waitFor({ state: "attached" });
+  letGo();
+  await shows("note: hello");
+  assert.equal(await page.evaluate(() => shownEmpty), false);
+  await page.evaluate((id) => setId(id), empty.thread);
+  await page.locator("main[data-loading=false]").waitFor({ state: "attached" });
+  assert.equal(await page.evaluate(() => shownEmpty), true);
+  await close();
+});
+
+test("what is on its way is shown again to who comes back, however late", async () => {
+  const { thread } = await server.thread();
+  let isAway = true;
+  const { page, shows, close } = await openPage([thread], async (page) => {
+    await page.routeWebSocket(/./, (socket) => (isAway ? socket.close() : socket.connectToServer()));
+    await page.route(/\/(healthz|v1\/stream)/, (route) => (isAway ? route.abort() : route.continue()));
+    // Hours may pass at once.
+    await page.clock.install();
+  });
+  await page.waitForFunction(() => window.send);
+  await page.evaluate(() => void send("in time").catch(() => {}));
+  await shows("queued: in time");
+  await page.evaluate(() => show(false));
+  await page.locator("main").waitFor({ state: "detached" });
+  await page.clock.fastForward("01:00:00");
+  await page.evaluate(() => show(true));
+  await shows("queued: in time");
+  isAway = false;
+  await page.clock.fastForward("01:00:00");
+  await shows("said: in time");
+  assert.equal(await page.locator("i").count(), 0);
   await close();
 });
 

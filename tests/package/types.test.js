@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { readFileSync, writeFileSync } from "node:fs";
+import { cpSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
+import { fileURLToPath } from "node:url";
 
 import { install, tool } from "./lib/project.js";
 
@@ -25,14 +26,19 @@ let project;
 
 before(() => {
   project = install("projects/types");
+  for (const name of ["@types/react", "csstype"]) {
+    const types = fileURLToPath(new URL(`node_modules/${name}`, import.meta.url));
+    cpSync(types, join(project.folder, "node_modules", name), { recursive: true });
+  }
 });
 
 after(() => project?.remove());
 
 /** Compiles the project and gives what the compiler says. */
-function compile() {
+function compile(...options) {
   try {
-    return execFileSync(tool("tsc"), ["--project", project.folder], { encoding: "utf8" });
+    const words = ["--project", project.folder, ...options];
+    return execFileSync(tool("tsc"), words, { encoding: "utf8" });
   } catch (error) {
     return error.stdout + error.stderr;
   }
@@ -58,6 +64,20 @@ ${events.join("\n")}
 test("what applications write compiles strictly, and every golden event is one of the union", () => {
   writeFileSync(join(project.folder, "golden.ts"), golden());
   assert.equal(compile(), "");
+});
+
+for (const resolution of ["node16", "nodenext"]) {
+  test(`the same compiles as ${resolution} resolves modules, where a file says what it is`, () => {
+    writeFileSync(join(project.folder, "golden.ts"), golden());
+    assert.equal(compile("--module", resolution, "--moduleResolution", resolution), "");
+  });
+}
+
+test("every file of types of the package is looked at", () => {
+  const types = join(project.folder, "node_modules/@rethread/client");
+  const all = readdirSync(types).filter((name) => name.endsWith(".d.ts"));
+  const files = compile("--listFilesOnly").split("\n");
+  for (const name of all) assert.ok(files.includes(join(types, name)), name);
 });
 
 test("a golden event that is not as its type says does not compile", () => {

@@ -23,10 +23,13 @@ if (new URLSearchParams(location.search).has("record")) {
   window.__rethread = { record: new Map() };
 }
 
-/** Records what a thread delivers from now on, where recording is asked for. */
-export function record(thread: Thread): void {
+const recorded = new WeakSet<Thread>();
+
+/** Records what a thread delivers from now on, once and also while it is not shown, where asked for. */
+export function record(thread: Thread | undefined): void {
   const map = window.__rethread?.record;
-  if (!map) return;
+  if (!map || !thread || recorded.has(thread)) return;
+  recorded.add(thread);
   map.set(thread.id, []);
   thread.on("*", ({ seq, id, type }) => {
     map.get(thread.id)!.push({ epoch: thread.position?.epoch ?? "", seq, id, type });

@@ -1,47 +1,41 @@
-import type { Pending } from "./pending";
-
 /*
- * What a tab keeps over a reload: drafts, unacknowledged messages, a pasted token. The conversations
- * themselves are the server's. Storage may be forbidden or full; the page then works without it.
+ * What a tab keeps over a reload: drafts, a pasted token, who it was. Events and messages on their way
+ * are kept by the package. Storage may be forbidden or full; the page then works without it.
  */
 
 /** What was typed and not sent. */
 export function draft(thread: string): string {
-  return read(`rethread.draft.${thread}`) ?? "";
+  return read(`draft.${thread}`) ?? "";
 }
 
 /** Keeps what was typed; an empty text forgets it. */
 export function keepDraft(thread: string, text: string): void {
-  write(`rethread.draft.${thread}`, text || undefined);
-}
-
-/** The messages that were on their way. */
-export function pending(thread: string): Pending[] {
-  const list: unknown = parse(read(`rethread.pending.${thread}`));
-  if (!Array.isArray(list)) return [];
-  return (list as Pending[]).map(({ messageId, text }) => ({ messageId, text, refusal: undefined }));
-}
-
-/** Keeps the messages that are on their way. */
-export function keepPending(thread: string, list: readonly Pending[]): void {
-  const texts = list.filter(({ isHopeless }) => !isHopeless).map(({ messageId, text }) => ({ messageId, text }));
-  const value = texts.length > 0 ? JSON.stringify(texts) : undefined;
-  write(`rethread.pending.${thread}`, value);
+  write(`draft.${thread}`, text || undefined);
 }
 
 /** The token that was pasted into this tab. */
 export function token(): string | undefined {
-  return read("rethread.token");
+  return read("token");
 }
 
-/** Keeps the pasted token; `undefined` forgets it. */
-export function keepToken(text: string | undefined): void {
-  write("rethread.token", text);
+/** Keeps the pasted token. */
+export function keepToken(text: string): void {
+  write("token", text);
+}
+
+/** Who this tab was signed in as: what was kept for them may be shown before the server has answered. */
+export function user(): string | undefined {
+  return read("user");
+}
+
+/** Keeps who it is; `undefined` forgets it. */
+export function keepUser(user: string | undefined): void {
+  write("user", user);
 }
 
 function read(name: string): string | undefined {
   try {
-    return sessionStorage.getItem(name) ?? undefined;
+    return sessionStorage.getItem(`rethread.${name}`) ?? undefined;
   } catch {
     return undefined;
   }
@@ -49,17 +43,9 @@ function read(name: string): string | undefined {
 
 function write(name: string, value: string | undefined): void {
   try {
-    if (value === undefined) sessionStorage.removeItem(name);
-    else sessionStorage.setItem(name, value);
+    if (value === undefined) sessionStorage.removeItem(`rethread.${name}`);
+    else sessionStorage.setItem(`rethread.${name}`, value);
   } catch {
     // Works without.
-  }
-}
-
-function parse(text: string | undefined): unknown {
-  try {
-    return text === undefined ? undefined : JSON.parse(text);
-  } catch {
-    return undefined;
   }
 }

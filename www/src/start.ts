@@ -1,38 +1,42 @@
-import { type Client, connect } from "@rethread/client";
-
-import { Api, ApiError } from "./api";
-import { Desk } from "./desk";
+import { Api, ApiError, devToken, type TokenSource } from "./api";
 import * as saved from "./saved";
-import { tokenSource } from "./token";
+import { devTokens, userOf } from "./token";
 
 /** How the page came up. */
 export type Started =
-  | { readonly kind: "ready"; readonly desk: Desk }
+  | { readonly kind: "ready"; readonly token: TokenSource; readonly user: string; readonly api: Api }
   /** The server is not in dev mode and this tab has no token, or one that is refused: why. */
   | { readonly kind: "token"; readonly refusal: string | undefined }
-  /** The server cannot be reached, or the package cannot run here. */
+  /** The server cannot be reached. */
   | { readonly kind: "failed"; readonly reason: string };
 
-/** Finds a token, connects, and opens the desk. Never throws. */
+/** Finds out who this is. Never throws. */
 export async function start(): Promise<Started> {
+  const pasted = saved.token();
+  const source = (token?: string) => (pasted === undefined ? devTokens(token) : async () => pasted);
+  // A tab that was in before shows what it has kept; whether it may go on, the connection says.
+  const known = saved.user();
+  if (known !== undefined) return ready(source(), known);
   try {
-    const source = await tokenSource();
-    if (!source) return { kind: "token", refusal: undefined };
-    const api = new Api(source);
-    if (saved.token() !== undefined) {
-      const refusal = await refusalOf(api);
-      if (refusal !== undefined) return { kind: "token", refusal };
-    }
-    const client: Client = await connect({ token: source });
-    return { kind: "ready", desk: new Desk(client, api) };
+    const token = pasted ?? (await devToken());
+    if (token === undefined) return { kind: "token", refusal: undefined };
+    const refusal = pasted && (await refusalOf(pasted));
+    if (refusal !== undefined) return { kind: "token", refusal };
+    const user = userOf(token) ?? "";
+    saved.keepUser(user);
+    return ready(source(token), user);
   } catch (error) {
     return { kind: "failed", reason: error instanceof Error ? error.message : String(error) };
   }
 }
 
-async function refusalOf(api: Api): Promise<string | undefined> {
+function ready(token: TokenSource, user: string): Started {
+  return { kind: "ready", token, user, api: new Api(token) };
+}
+
+async function refusalOf(token: string): Promise<string | undefined> {
   try {
-    await api.threads();
+    await new Api(async () => token).threads();
   } catch (error) {
     if (error instanceof ApiError && error.status === 401) return error.message;
   }

@@ -1,12 +1,7 @@
 import { devToken, type TokenSource } from "./api";
-import * as saved from "./saved";
 
-/** A token pasted into this tab, or else those that a server in dev mode gives. */
-export async function tokenSource(): Promise<TokenSource | undefined> {
-  const pasted = saved.token();
-  if (pasted !== undefined) return () => Promise.resolve(pasted);
-  let token = await devToken();
-  if (token === undefined) return undefined;
+/** The tokens that a server in dev mode gives, beginning with this one where there is one already. */
+export function devTokens(token?: string): TokenSource {
   let fetchedAt = Date.now();
   return async ({ refused } = { refused: false }) => {
     if (refused || token === undefined || Date.now() - fetchedAt > lifetimeOf(token) / 2) {
@@ -18,13 +13,21 @@ export async function tokenSource(): Promise<TokenSource | undefined> {
   };
 }
 
+/** Whom a token names. */
+export function userOf(token: string): string | undefined {
+  return claimsOf(token).sub;
+}
+
 /** How long a token is good for, milliseconds: a span, for the server's clock may not be ours. */
 function lifetimeOf(token: string): number {
+  const { exp = 0, iat = 0 } = claimsOf(token);
+  return (exp - iat) * 1000;
+}
+
+function claimsOf(token: string): { sub?: string; exp?: number; iat?: number } {
   try {
-    const claims = token.split(".")[1]!.replaceAll("-", "+").replaceAll("_", "/");
-    const { exp, iat } = JSON.parse(atob(claims)) as { exp: number; iat: number };
-    return (exp - iat) * 1000;
+    return JSON.parse(atob(token.split(".")[1]!.replaceAll("-", "+").replaceAll("_", "/")));
   } catch {
-    return 0;
+    return {};
   }
 }

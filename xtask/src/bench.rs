@@ -1,5 +1,6 @@
 //! The load generator, built as the server would be in production, and the peers beside it.
 
+mod browser;
 mod instructions;
 mod peers;
 
@@ -29,6 +30,14 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
             process::run(bench.args(names))
         });
     }
+    let write = arguments.iter().position(|argument| argument == "--write");
+    let write = write.and_then(|at| arguments.get(at + 1)).map(String::as_str);
+    if has("--browser") {
+        process::timed("the server", || {
+            process::run(&mut process::cargo("build --release --package rethread"))
+        })?;
+        return browser::run(write);
+    }
     let start = Instant::now();
     // The page is not measured, and a server without it is the same server.
     process::timed("the server and the load generator", || {
@@ -51,5 +60,6 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     if !has("--budget") {
         bench.args(["--budget", &QUICK_SECONDS.saturating_sub(built).to_string()]);
     }
-    process::run(&mut bench)
+    process::run(&mut bench)?;
+    if has("--full") && !has("--case") { browser::run(write) } else { Ok(()) }
 }

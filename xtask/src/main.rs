@@ -2,6 +2,7 @@
 
 mod bench;
 mod demo;
+mod docs;
 mod e2e;
 mod npm;
 mod package;
@@ -46,6 +47,10 @@ enum Chore {
     Test,
     /// Build the npm package @rethread/client into client-wasm/pkg and hold it to its size.
     Wasm,
+    /// Render the reference of @rethread/client from its types into target/reference.
+    ///
+    /// Fails when an export is not documented, or a link in what is written leads nowhere.
+    Docs,
     /// Run the browser tests in tests/e2e against the real server in real Chromium.
     ///
     /// Everything after `--` goes to `node --test`, for example:
@@ -55,6 +60,10 @@ enum Chore {
         #[arg(last = true)]
         arguments: Vec<String>,
     },
+    /// Run the torture suite of the package: its cases again and again, then random harm for minutes.
+    ///
+    /// tests/package/torture/README.md lists the cases. The chaos run prints its seed.
+    Torture(package::Torture),
     /// Make requests from the OpenAPI document, good and bad, and hold the answers against it.
     ///
     /// Needs python3 and, the first time, https://pypi.org. About a minute.
@@ -63,7 +72,8 @@ enum Chore {
     ///
     /// Arguments go to the load generator: `--quick`, `--full`, `--peers` (which are installed first),
     /// `--case NAME`, `--write docs`; `cargo xtask bench -- --help` lists them. Instead of these,
-    /// `--micro` times the parts of the hot path, and `--instructions` compares how many instructions
+    /// `--browser` measures the package in Chromium beside a client written by hand (`--full` does so
+    /// too), `--micro` times the parts of the hot path, and `--instructions` compares how many instructions
     /// they take with what is stored (`--store` stores anew).
     Bench {
         /// For the load generator.
@@ -81,7 +91,9 @@ fn main() -> ExitCode {
         Chore::Test if test::run() => Ok(()),
         Chore::Test => return ExitCode::FAILURE,
         Chore::Wasm => wasm::run(),
+        Chore::Docs => docs::run(),
         Chore::E2e { arguments } => e2e::run(&arguments),
+        Chore::Torture(how) => package::torture(&how),
         Chore::Schemathesis => process::timed("the server", || {
             process::run(&mut process::cargo("build --package rethread"))
         })

@@ -27,6 +27,9 @@ const NOT_ASKED: &str = "positive_data_acceptance,negative_data_rejection";
 /// They would take away the token that everything is asked with.
 const DESTRUCTIVE: &str = "/v1/admin/revo";
 
+/// What it is taught.
+const HOOKS: &str = include_str!("schemathesis/hooks.py");
+
 /// Nobody's name in the document's examples, so that nothing that is revoked by its user is this.
 const USER: &str = "schemathesis";
 const SCOPES: &str = "subscribe,send,publish,serve,admin";
@@ -114,6 +117,7 @@ fn test(schemathesis: &Path, url: &str, folder: &Path) -> Result<()> {
             ["--silent", "--fail-with-body", &address, "--header", &header, "--data", body],
         ))?;
     }
+    fs::write(folder.join("hooks.py"), HOOKS)?;
     let seed = std::env::var("SCHEMATHESIS_SEED").unwrap_or_else(|_| SEED.into());
     let document = format!("{url}/openapi.json");
     let program = schemathesis.to_string_lossy();
@@ -149,7 +153,10 @@ fn test(schemathesis: &Path, url: &str, folder: &Path) -> Result<()> {
             "$ schemathesis run {document} {which} {DESTRUCTIVE} --seed {seed} --max-time {time}"
         );
         // Where it runs it keeps what it found, and would begin with that the next time.
-        let status = process::command(&program, arguments).current_dir(folder).status()?;
+        let status = process::command(&program, arguments)
+            .env("SCHEMATHESIS_HOOKS", "hooks")
+            .current_dir(folder)
+            .status()?;
         ensure!(
             status.success(),
             "schemathesis has found answers that the document does not name (seed {seed}): see above"

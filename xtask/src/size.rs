@@ -1,9 +1,10 @@
 //! What a browser downloads: a table of sizes, and the budget.
 
-use std::{fs, io::Write, path::Path};
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
-use flate2::{Compression, write::GzEncoder};
+use anyhow::{Result, bail};
+
+use crate::{process, wasm};
 
 /// Bytes, gzip, of all that a page loads before its first event: wasm and JavaScript together. A chat
 /// page should not get noticeably heavier by following its agents.
@@ -11,17 +12,18 @@ pub(crate) const BUDGET_GZIP: usize = 30_000;
 
 /// Prints the sizes of the files in `folder`, and fails when what every page loads is over the budget.
 pub(crate) fn check(folder: &Path, first: &[String], on_demand: &[String]) -> Result<()> {
+    let sizes = weigh(first.iter().chain(on_demand).map(|name| folder.join(name)))?;
+    let (sizes, later) = sizes.split_at(first.len());
     println!("{:<24} {:>10} {:>10} {:>10}", "before the first event", "raw", "gzip", "brotli");
     let mut sum = Size::default();
-    for name in first {
-        let size = Size::of(&folder.join(name))?;
+    for (name, size) in first.iter().zip(sizes) {
         size.print(name);
-        sum = sum + size;
+        sum = sum + *size;
     }
     sum.print("together");
     println!("when it is asked for");
-    for name in on_demand {
-        Size::of(&folder.join(name))?.print(name);
+    for (name, size) in on_demand.iter().zip(later) {
+        size.print(name);
     }
     if sum.gzip > BUDGET_GZIP {
         bail!(
@@ -43,14 +45,20 @@ struct Size {
     brotli: usize,
 }
 
+/// What each file weighs.
+fn weigh(files: impl Iterator<Item = PathBuf>) -> Result<Vec<Size>> {
+    let mut weigh = wasm::xtask_wasm(["weigh"]);
+    let said = process::output(weigh.args(files))?;
+    said.lines().map(Size::read).collect()
+}
+
 impl Size {
-    fn of(path: &Path) -> Result<Self> {
-        let bytes = fs::read(path).with_context(|| format!("could not read {}", path.display()))?;
-        let mut gzip = GzEncoder::new(Vec::new(), Compression::best());
-        gzip.write_all(&bytes)?;
-        let mut small = Vec::new();
-        brotli::CompressorWriter::new(&mut small, 4096, 11, 22).write_all(&bytes)?;
-        Ok(Self { raw: bytes.len(), gzip: gzip.finish()?.len(), brotli: small.len() })
+    fn read(line: &str) -> Result<Self> {
+        let numbers: Vec<usize> = line.split(' ').filter_map(|word| word.parse().ok()).collect();
+        let [raw, gzip, brotli] = numbers[..] else {
+            bail!("three sizes were expected of xtask-wasm, it said: {line}")
+        };
+        Ok(Self { raw, gzip, brotli })
     }
 
     fn print(self, name: &str) {

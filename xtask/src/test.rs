@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use crate::{e2e, package, process, repo, schemathesis, setup, tidy, wasm, www};
+use crate::{docs, e2e, package, process, repo, schemathesis, setup, tidy, wasm, www};
 
 /// Runs every step that can run and prints the summary, whose last line counts the steps. True when
 /// all passed.
@@ -14,20 +14,28 @@ pub(crate) fn run() -> bool {
     steps.run("format", &[], || cargo("fmt --all --check"));
     steps.run("tidy", &[], tidy::check);
     steps.run("package", &["set-up"], wasm::build);
+    steps.run("reference", &["set-up"], docs::render);
     steps.run("page", &["package"], www::build);
     steps.run("page tests", &["page"], www::test);
     // The server carries the page inside it, so nothing in Rust compiles before the page.
     steps.run("lints", &["page"], || cargo("clippy --workspace --all-targets -- -D warnings"));
-    steps.run("build", &["page"], || cargo("build --workspace --exclude xtask --all-targets"));
+    steps.run("build", &["page"], || {
+        cargo("build --workspace --exclude xtask --exclude xtask-wasm --all-targets")
+    });
     steps.run("Rust tests", &["build"], || {
-        let mut tests = process::cargo("test --workspace --exclude xtask --no-fail-fast");
+        let mut tests =
+            process::cargo("test --workspace --exclude xtask --exclude xtask-wasm --no-fail-fast");
         if let Some(promtool) = setup::promtool()? {
             tests.env("PROMTOOL", promtool);
         }
         process::run(tests.env("RETHREAD_BIN", repo::binary("rethread")))
     });
     steps.run("schemathesis", &["build"], schemathesis::run);
-    steps.run("chore tests", &[], || cargo("test --package xtask"));
+    // One after the other: together they would be built with other features than when they run.
+    steps.run("chore tests", &[], || {
+        cargo("test --package xtask")?;
+        cargo("test --package xtask-wasm")
+    });
     steps.run("package tests", &["build"], package::test);
     steps.run("browser tests", &["build"], || e2e::test(&[]));
     steps.summary()

@@ -1,9 +1,9 @@
-//! The npm package: compile to WebAssembly, make the JavaScript glue, shrink, assemble, weigh.
-
-mod panics;
+//! The npm package: compile to WebAssembly, make the JavaScript glue, shrink, assemble, weigh. What needs
+//! libraries that take long to build is in the crate `xtask-wasm`.
 
 use std::{
     collections::BTreeMap,
+    ffi::OsStr,
     fs,
     path::{Path, PathBuf},
     process::Command,
@@ -11,9 +11,6 @@ use std::{
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
-use wasm_bindgen_cli_support::Bindgen;
-
-use self::panics::Formats;
 
 use crate::{npm, process, repo, setup, size, stamp::Stamp};
 
@@ -32,7 +29,8 @@ struct Module {
     name: &'static str,
     /// The JavaScript that imports them, in [`FACE`].
     entry: &'static str,
-    formats: Formats,
+    /// What is cut out of it: `formatting` goes with the panics, unless the module formats text itself.
+    cut: &'static str,
 }
 
 /// The first is what every page loads, and so what counts for the budget; the others are loaded when
@@ -42,19 +40,19 @@ const MODULES: &[Module] = &[
         krate: "rethread-client-wasm",
         name: "rethread",
         entry: "index.js",
-        formats: Formats::Nothing,
+        cut: "formatting",
     },
     Module {
         krate: "rethread-client-wasm-view",
         name: "rethread_view",
         entry: "view.js",
-        formats: Formats::Errors,
+        cut: "panics",
     },
     Module {
         krate: "rethread-client-wasm-fallback",
         name: "rethread_fallback",
         entry: "fallback.js",
-        formats: Formats::Errors,
+        cut: "panics",
     },
 ];
 /// JavaScript without a module of its own, loaded when it is asked for.
@@ -66,6 +64,7 @@ const COPIED: &[&str] = &[
     "client-wasm/js/outbox.d.ts",
     "client-wasm/js/react.d.ts",
     "client-wasm/js/view.d.ts",
+    "client-wasm/js/wasm.d.ts",
     "client-wasm/js/package.json",
 ];
 const DOCUMENTS: &[&str] = &["client-wasm/js/README.md", "LICENSE-MIT", "LICENSE-APACHE"];
@@ -94,7 +93,7 @@ pub(crate) fn build() -> Result<()> {
     let package = repo::at(PACKAGE);
     let mut sources: Vec<_> = MODULES.iter().map(Module::compiled).collect();
     sources.extend(
-        [FACE, "client-wasm/package-lock.json", "xtask/src/wasm.rs", "xtask/src/wasm"]
+        [FACE, "client-wasm/package-lock.json", "xtask/src/wasm.rs", "xtask/wasm"]
             .into_iter()
             .chain(DOCUMENTS.iter().copied())
             .map(repo::at),
@@ -130,19 +129,10 @@ impl Module {
         [self.wasm(), self.entry.to_owned()]
     }
 
-    /// Makes the JavaScript through which wasm and browser talk, beside the hand-written face. The
-    /// library that does it has the same version as the crate in the wasm: one lockfile holds both.
+    /// Makes the JavaScript through which wasm and browser talk, beside the hand-written face.
     fn glue(&self, folder: &Path) -> Result<()> {
-        Bindgen::new()
-            .input_module(self.name, panics::cut(&self.compiled(), self.formats)?)
-            .out_name(self.name)
-            .web(true)?
-            .typescript(false)
-            .omit_default_module_path(false)
-            .remove_name_section(true)
-            .remove_producers_section(true)
-            .generate(folder)
-            .context("wasm-bindgen could not make the JavaScript glue")
+        let mut glue = xtask_wasm(["glue"]);
+        process::run(glue.arg(self.compiled()).arg(self.name).arg(folder).arg(self.cut))
     }
 
     /// Shrinks the wasm, and makes one small file of face and glue.
@@ -215,7 +205,9 @@ fn squeeze(bundle: &Path) -> Result<()> {
     process::run(
         tool("terser")
             .arg(bundle)
-            .args(["--module", "--ecma=2022", "--mangle", "--compress", "passes=3,pure_getters"])
+            .args(["--module", "--ecma=2022", "--mangle", "--compress"])
+            // React's `"use client"` is a directive that it does not know.
+            .arg("passes=3,pure_getters,directives=false")
             .args(["--source-map", &format!("content='{map}',url='{name}.map'")])
             .arg("--output")
             .arg(bundle),
@@ -234,6 +226,13 @@ fn bundle(entry: &Path, package: &Path) -> Command {
         .arg(entry)
         .arg(format!("--outfile={}", package.join(name).display()));
     esbuild
+}
+
+/// The crate `xtask-wasm`.
+pub(crate) fn xtask_wasm<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Command {
+    let mut command = process::cargo("run --quiet --package xtask-wasm --");
+    command.args(arguments);
+    command
 }
 
 fn tool(name: &str) -> Command {

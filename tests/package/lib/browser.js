@@ -24,8 +24,8 @@ const TYPES = {
 export const launch = () =>
   chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: FLAGS });
 
-/** Serves a folder as any static host would. */
-export async function serve(folder) {
+/** Serves a folder as any static host would; `headers` go with every answer. */
+export async function serve(folder, headers = {}) {
   const server = createServer((request, response) => {
     const path = normalize(new URL(request.url, "http://x").pathname);
     const file = join(folder, path.endsWith("/") ? `${path}index.html` : path);
@@ -33,7 +33,7 @@ export async function serve(folder) {
       response.writeHead(404).end();
       return;
     }
-    response.writeHead(200, { "content-type": TYPES[extname(file)] ?? "text/plain" });
+    response.writeHead(200, { "content-type": TYPES[extname(file)] ?? "text/plain", ...headers });
     createReadStream(file).pipe(response);
   });
   await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
@@ -47,10 +47,11 @@ export async function serve(folder) {
 /**
  * A page whose errors are collected, because a missing file would otherwise show as a time-out only.
  * A socket that cannot be opened while the server is down is no error, nor is asking whether it is up:
- * that is what is tested.
+ * that is what is tested. `init` may prepare the page before it loads anything.
  */
-export async function open(browser, url) {
+export async function open(browser, url, init) {
   const page = await browser.newPage();
+  await init?.(page);
   const errors = [];
   page.on("pageerror", (error) => errors.push(String(error)));
   page.on("requestfailed", (request) => {

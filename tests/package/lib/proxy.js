@@ -18,6 +18,8 @@ export class Proxy {
   #target;
   #server;
   #sockets = new Set();
+  /** What goes on between a page and the server; each can fall silent and go on. */
+  #lines = new Set();
 
   static async start(target, mode) {
     const proxy = new Proxy();
@@ -30,6 +32,19 @@ export class Proxy {
   /** Ends every connection that is open; new ones pass. */
   cut() {
     for (const socket of this.#sockets) socket.destroy();
+  }
+
+  /**
+   * What is open falls silent: it stays open, and nothing passes either way until `release`. What is opened
+   * later passes.
+   */
+  stall() {
+    for (const line of this.#lines) line.stall();
+  }
+
+  /** What was silent goes on where it was. */
+  release() {
+    for (const line of this.#lines) line.release();
   }
 
   async close() {
@@ -52,6 +67,12 @@ export class Proxy {
     socket.on("close", () => this.#sockets.delete(socket));
   }
 
+  /** Keeps what can fall silent, for as long as it is open. */
+  #line(of, line) {
+    this.#lines.add(line);
+    of.on("close", () => this.#lines.delete(line));
+  }
+
   #pass(request, response) {
     this.asked.push(`${request.method} ${request.url}`);
     const { hostname, port } = this.#target;
@@ -67,6 +88,7 @@ export class Proxy {
         response.end();
       });
       if (!isBuffering) response.writeHead(answer.statusCode, answer.headers).flushHeaders();
+      this.#line(answer, { stall: () => answer.pause(), release: () => answer.resume() });
     });
     onward.on("error", () => response.destroy());
     response.on("close", () => onward.destroy());
@@ -91,8 +113,16 @@ export class Proxy {
     onward.on("close", () => socket.destroy());
     socket.on("close", () => onward.destroy());
     if (this.mode === "passes") {
-      socket.pipe(onward);
-      onward.pipe(socket);
+      const release = () => {
+        socket.pipe(onward);
+        onward.pipe(socket);
+      };
+      const stall = () => {
+        socket.unpipe(onward).pause();
+        onward.unpipe(socket).pause();
+      };
+      release();
+      this.#line(socket, { stall, release });
       return;
     }
     // The server's first packet is the answer to the handshake: there is nothing to say before `hello`.

@@ -1,5 +1,7 @@
+import { RethreadProvider, useRethread, useStatus } from "@rethread/client/react";
 import { useCallback, useEffect, useState } from "react";
 
+import type { Api } from "../api";
 import * as saved from "../saved";
 import { start, type Started } from "../start";
 import { Mark } from "./icons";
@@ -22,7 +24,11 @@ export function App({ first }: { first: Promise<Started> }) {
   if (!started) return <Gate>{<p role="status">Opening…</p>}</Gate>;
   switch (started.kind) {
     case "ready":
-      return <Workspace desk={started.desk} />;
+      return (
+        <RethreadProvider token={started.token} user={started.user}>
+          <Opened api={started.api} onRetry={begin} />
+        </RethreadProvider>
+      );
     case "token":
       return (
         <Gate>
@@ -30,15 +36,28 @@ export function App({ first }: { first: Promise<Started> }) {
         </Gate>
       );
     case "failed":
-      return (
-        <Gate>
-          <p role="alert">The page could not reach its server: {started.reason}</p>
-          <button type="button" className="button primary" onClick={begin}>
-            Try again
-          </button>
-        </Gate>
-      );
+      return <Failed reason={started.reason} onRetry={begin} />;
   }
+}
+
+function Opened({ api, onRetry }: { api: Api; onRetry: () => void }) {
+  const client = useRethread();
+  const status = useStatus();
+  if (client) return <Workspace client={client} api={api} />;
+  // The package cannot run here.
+  if (status.state === "closed") return <Failed reason={status.reason} onRetry={onRetry} />;
+  return <Gate>{<p role="status">Opening…</p>}</Gate>;
+}
+
+function Failed({ reason, onRetry }: { reason: string; onRetry: () => void }) {
+  return (
+    <Gate>
+      <p role="alert">The page could not reach its server: {reason}</p>
+      <button type="button" className="button primary" onClick={onRetry}>
+        Try again
+      </button>
+    </Gate>
+  );
 }
 
 function Gate({ children }: { children: React.ReactNode }) {

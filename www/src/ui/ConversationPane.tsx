@@ -1,14 +1,13 @@
-import type { Status } from "@rethread/client";
-import { useCallback, useLayoutEffect, useRef, useState } from "react";
+import type { OutgoingMessage, Reset, Run, Status, View } from "@rethread/client";
+import { useEvents, useThread } from "@rethread/client/react";
+import { useCallback, useEffect, useLayoutEffect, useRef, useState } from "react";
 
-import type { Conversation } from "../conversation";
-import { useStore } from "../store";
-import { activeRun, type Run } from "../view";
+import { record } from "../record";
 import { Composer } from "./Composer";
-import { CloseIcon, DownIcon } from "./icons";
+import { DownIcon } from "./icons";
 import { PendingMessage } from "./Message";
-import { Over, Unavailable } from "./Notices";
-import { RunBlock, runWords } from "./RunBlock";
+import { Notice, Over, Unavailable } from "./Notices";
+import { isActive, RunBlock, runWords } from "./RunBlock";
 import { useFollow } from "./useFollow";
 import { Lesson } from "./Welcome";
 
@@ -16,15 +15,21 @@ import { Lesson } from "./Welcome";
 const RUNS_SHOWN = 60;
 
 interface ConversationPaneProps {
-  conversation: Conversation;
-  status: Status;
+  id: string;
   onCreate: () => void;
+  /** Is told what is shown of it. */
+  onView: (id: string, view: View) => void;
 }
 
 /** One conversation: its runs, what is on its way, and the composer. */
-export function ConversationPane({ conversation, status, onCreate }: ConversationPaneProps) {
-  const talk = useStore(conversation);
-  const { view, pending, stopping, refusal, notice } = talk;
+export function ConversationPane({ id, onCreate, onView }: ConversationPaneProps) {
+  const talk = useThread(id);
+  const { view, outbox, status, error, isLoading, send, cancel, discard, thread } = talk;
+  const [notice, setNotice] = useState<string>();
+  useEvents(id, ({ reason }) => setNotice(RESET_WORDS[reason]), "reset");
+  useEffect(() => record(thread), [thread]);
+  useEffect(() => onView(id, view), [id, view, onView]);
+
   const [shown, setShown] = useState(RUNS_SHOWN);
   const scroller = useRef<HTMLDivElement>(null);
   const { isFollowing, follow } = useFollow(scroller, talk);
@@ -47,40 +52,40 @@ export function ConversationPane({ conversation, status, onCreate }: Conversatio
     fromEnd.current = undefined;
   }, [hidden]);
 
-  const retry = useCallback((id: string) => conversation.retry(id), [conversation]);
-  const discard = useCallback((id: string) => conversation.discard(id), [conversation]);
-
-  if (refusal) return <Unavailable reason={refusal.message} onCreate={onCreate} />;
-
-  const active = activeRun(view);
-  const isEmpty = view.runs.length === 0 && pending.length === 0;
-  const isLoading = view.seq === 0 && !(status.state === "online" && status.caughtUp);
-  const send = (text: string): boolean => {
-    conversation.send(text);
+  // How what is asked for fares, the outbox shows.
+  const say = (text: string): boolean => {
+    send(text).catch(() => {});
     follow();
     return true;
   };
+  const stop = (run: string): void => void cancel(run).catch(() => {});
+  const retry = useCallback(
+    ({ id, text }: OutgoingMessage) => void send(text, { messageId: id }).catch(() => {}),
+    [send],
+  );
+
+  if (error) return <Unavailable reason={error.message} onCreate={onCreate} />;
+
+  const pending = outbox.filter((command) => command.kind === "message");
+  const stops = outbox.filter(({ kind }) => kind === "cancel");
+  const unstopped = stops.find(({ state, error }) => state === "failed" && error?.code !== "run_ended");
+  const active = view.runs.findLast(isActive);
+  const isEmpty = view.runs.length === 0 && pending.length === 0;
 
   return (
     <>
       <div className="scroller" ref={scroller} tabIndex={0} role="region" aria-label="Messages">
         <div className="column">
-          {notice !== undefined && (
-            <div className="banner" role="status">
-              <p>{notice}</p>
-              <button
-                type="button"
-                className="button icon-only"
-                aria-label="Put away"
-                onClick={() => conversation.dismiss()}
-              >
-                <CloseIcon />
-              </button>
-            </div>
+          {notice !== undefined && <Notice text={notice} onPutAway={() => setNotice(undefined)} />}
+          {unstopped && (
+            <Notice
+              text={`The run could not be stopped: ${unstopped.error?.message}`}
+              onPutAway={() => discard(unstopped.id)}
+            />
           )}
           {isEmpty && isLoading && <p className="quiet loading">Loading the conversation…</p>}
           {isEmpty && !isLoading && (
-            <Lesson thread={conversation.id} onAsk={status.state === "closed" ? undefined : send} />
+            <Lesson thread={id} onAsk={status.state === "closed" ? undefined : say} />
           )}
           {hidden > 0 && (
             <button type="button" className="button earlier" onClick={showEarlier}>
@@ -92,7 +97,7 @@ export function ConversationPane({ conversation, status, onCreate }: Conversatio
           ))}
           {pending.map((message) => (
             <PendingMessage
-              key={message.messageId}
+              key={message.id}
               message={message}
               words={sendingWords(status)}
               onRetry={retry}
@@ -110,12 +115,12 @@ export function ConversationPane({ conversation, status, onCreate }: Conversatio
         )}
         {status.state === "closed" && <Over reason={status.reason} />}
         <Composer
-          thread={conversation.id}
+          thread={id}
           status={status}
           awayHelp="What you send now goes out when the connection is back"
-          onSend={send}
-          onStop={active && (() => void conversation.stop(active.id))}
-          isStopping={active !== undefined && stopping.has(active.id)}
+          onSend={say}
+          onStop={active && (() => stop(active.id))}
+          isStopping={stops.some(({ id, state }) => id === active?.id && state !== "failed")}
         />
       </div>
     </>
@@ -133,6 +138,13 @@ function sendingWords({ state }: Status): string {
       return "sending";
   }
 }
+
+const RESET_WORDS: Record<Reset["reason"], string> = {
+  epoch_changed: "The server's log of this conversation was made anew. It is shown from its first event.",
+  position_ahead: "The server's log had lost what this page had already shown. It is shown from its first event.",
+  retention: "The server no longer keeps this conversation's oldest events. It is shown from the first one kept.",
+  other: "The server asked this page to begin again. The conversation is shown from the first event kept.",
+};
 
 /** Tells a screen reader how the newest run fares, without reading every word as it comes. */
 function Announcer({ run }: { run: Run | undefined }) {

@@ -1,7 +1,6 @@
+import type { Answer, OutgoingMessage, Said } from "@rethread/client";
 import { memo, useState } from "react";
 
-import type { Pending } from "../pending";
-import type { Answer, Said } from "../view";
 import { CheckIcon, CopyIcon } from "./icons";
 import { Markdown } from "./Markdown";
 
@@ -14,7 +13,7 @@ export const SaidMessage = memo(function SaidMessage({ said }: { said: Said }) {
       aria-label={`${said.by ?? "Somebody"} said`}
       data-testid="message"
       data-role="user"
-      data-message={said.messageId}
+      data-message={said.message_id}
     >
       <p>{said.text}</p>
     </div>
@@ -30,48 +29,50 @@ interface AnswerProps {
 /** A piece of an agent's answer. */
 export const AnswerMessage = memo(function AnswerMessage({ answer, isLive }: AnswerProps) {
   return (
-    <div className="answer" data-testid="message" data-role="agent" data-message={answer.messageId}>
+    <div className="answer" data-testid="message" data-role="agent" data-message={answer.message_id}>
       <Markdown text={answer.text} isLive={isLive} />
     </div>
   );
 });
 
 interface PendingMessageProps {
-  message: Pending;
+  message: OutgoingMessage;
   /** What is being done about it. */
   words: string;
-  onRetry: (messageId: string) => void;
-  onDiscard: (messageId: string) => void;
+  onRetry: (message: OutgoingMessage) => void;
+  onDiscard: (id: string) => void;
 }
 
 /** A message that the log does not show yet. */
 export const PendingMessage = memo(function PendingMessage({
   message, words, onRetry, onDiscard,
 }: PendingMessageProps) {
-  const { messageId, text, refusal } = message;
+  const { id, text, error } = message;
+  // It would be refused again.
+  const isTooLong = error?.code === "event_too_large";
   return (
-    <div className="run pending" data-state={refusal === undefined ? "sending" : "refused"}>
+    <div className="run pending" data-state={error ? "refused" : "sending"}>
       <div
         className="said"
         role="group"
         aria-label="You said"
         data-testid="message"
         data-role="user"
-        data-message={messageId}
+        data-message={id}
       >
         <p>{text}</p>
       </div>
-      {refusal === undefined ? (
+      {!error ? (
         <p className="delivery">{words}</p>
       ) : (
         <p className="delivery refused" role="alert">
-          not sent: {refusal}{" "}
-          {!message.isHopeless && (
-            <button type="button" className="link" onClick={() => onRetry(messageId)}>
+          not sent: {isTooLong ? TOO_LONG : error.message}{" "}
+          {!isTooLong && (
+            <button type="button" className="link" onClick={() => onRetry(message)}>
               Send again
             </button>
           )}{" "}
-          <button type="button" className="link" onClick={() => onDiscard(messageId)}>
+          <button type="button" className="link" onClick={() => onDiscard(id)}>
             Discard
           </button>
         </p>
@@ -79,6 +80,8 @@ export const PendingMessage = memo(function PendingMessage({
     </div>
   );
 });
+
+const TOO_LONG = "it is longer than a message may be (64 KiB). Send it in parts, or as a link.";
 
 /** Copies a text; says so for a moment. */
 export function CopyButton({ text, label }: { text: string; label: string }) {

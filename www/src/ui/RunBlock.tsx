@@ -1,7 +1,7 @@
+import type { Part, Run } from "@rethread/client";
 import { Component, memo, type ReactNode } from "react";
 
 import { duration } from "../format";
-import { isActive, type Part, type Run } from "../view";
 import { AnswerMessage, CopyButton, SaidMessage } from "./Message";
 import { ExtraCard, ThinkingBlock, ToolCard } from "./Steps";
 
@@ -33,7 +33,7 @@ const Drawn = memo(function Drawn({ run }: { run: Run }) {
       aria-label={`${run.agent ?? "Agent"}: ${runWords(run)}`}
     >
       {opening.map((part) => (
-        <Step key={part.key} part={part} isLive={false} />
+        <Step key={part.seq} part={part} isLive={false} />
       ))}
       <div className="agent">
         <p className="agent-head">
@@ -47,7 +47,7 @@ const Drawn = memo(function Drawn({ run }: { run: Run }) {
           </p>
         )}
         {work.map((part) => (
-          <Step key={part.key} part={part} isLive={run.state === "running" && part === last} />
+          <Step key={part.seq} part={part} isLive={run.state === "running" && part === last} />
         ))}
         <Ending run={run} />
       </div>
@@ -66,11 +66,16 @@ function Undrawn({ run }: { run: Run }) {
   );
 }
 
+/** True while a run may still go on. */
+export function isActive({ state }: Run): boolean {
+  return state === "asked" || state === "running";
+}
+
 /** How a run fares, in words. */
 export function runWords(run: Run): string {
   const took =
-    run.startedAt !== undefined && run.endedAt !== undefined && run.endedAt >= run.startedAt
-      ? ` after ${duration(run.endedAt - run.startedAt)}`
+    run.started_at !== undefined && run.ended_at !== undefined && run.ended_at >= run.started_at
+      ? ` after ${duration(run.ended_at - run.started_at)}`
       : "";
   switch (run.state) {
     case "asked":

@@ -1,8 +1,7 @@
 import { memo, useEffect, useRef, useSyncExternalStore } from "react";
 
-import type { Desk } from "../desk";
+import { type Desk, titleOf } from "../desk";
 import { ago } from "../format";
-import { useStore } from "../store";
 import { CloseIcon, Mark, PlusIcon } from "./icons";
 
 interface SidebarProps {
@@ -17,7 +16,7 @@ interface SidebarProps {
 
 /** The conversations; a drawer on a narrow screen. */
 export function Sidebar({ desk, selected, isOpen, onSelect, onCreate, onClose }: SidebarProps) {
-  const { threads, titles } = useStore(desk);
+  const { threads, titles } = desk;
   const isNarrow = useIsNarrow();
   const close = useRef<HTMLButtonElement>(null);
   useEffect(() => {
@@ -62,7 +61,7 @@ export function Sidebar({ desk, selected, isOpen, onSelect, onCreate, onClose }:
             <Item
               key={thread}
               thread={thread}
-              title={desk.titleOf(thread)}
+              title={titleOf(desk, thread)}
               createdAt={created_at}
               isSelected={thread === selected}
               onSelect={onSelect}

@@ -1,7 +1,7 @@
+import type { Extra, Thinking, ToolCall } from "@rethread/client";
 import { memo, useMemo, useState } from "react";
 
 import { duration, firstLine, gist, pretty, SHOWN_CHARS } from "../format";
-import type { Extra, Thinking, ToolCall } from "../view";
 import { CheckIcon, ChevronIcon, CrossIcon, DashIcon } from "./icons";
 
 interface ThinkingProps {
@@ -42,7 +42,7 @@ export const ToolCard = memo(function ToolCard({ call }: { call: ToolCall }) {
         <span className="tool-gist">{gist(call.input)}</span>
         <span className="tool-state">
           {STATE_WORDS[call.state]}
-          {call.tookMs !== undefined && <span className="tool-took">{duration(call.tookMs)}</span>}
+          {call.took_ms !== undefined && <span className="tool-took">{duration(call.took_ms)}</span>}
         </span>
         <ChevronIcon />
       </summary>

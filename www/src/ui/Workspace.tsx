@@ -1,30 +1,24 @@
-import { useCallback, useEffect, useMemo, useRef, useState } from "react";
+import type { Client } from "@rethread/client";
+import { useStatus } from "@rethread/client/react";
+import { useCallback, useEffect, useRef, useState } from "react";
 
-import { Conversation } from "../conversation";
-import type { Desk } from "../desk";
-import { useStore } from "../store";
+import type { Api } from "../api";
+import { titleOf, useDesk } from "../desk";
 import { ConversationPane } from "./ConversationPane";
 import { MenuIcon } from "./icons";
-import { Unavailable } from "./Notices";
 import { Sidebar } from "./Sidebar";
 import { StatusLine } from "./StatusLine";
 import { Welcome } from "./Welcome";
 
 /** The threads beside the conversation that the address names. */
-export function Workspace({ desk }: { desk: Desk }) {
-  const { status, trouble } = useStore(desk);
+export function Workspace({ client, api }: { client: Client; api: Api }) {
+  const status = useStatus();
+  const desk = useDesk(api);
+  const { create: make, notice, trouble } = desk;
   const [selected, select] = useSelected();
   const [isDrawerOpen, setDrawerOpen] = useState(false);
   const main = useRef<HTMLElement>(null);
   const menu = useRef<HTMLButtonElement>(null);
-
-  const opened = useMemo(() => {
-    try {
-      return selected === undefined ? undefined : desk.conversation(selected);
-    } catch (error) {
-      return error as Error;
-    }
-  }, [desk, selected]);
 
   const closeDrawer = useCallback(() => {
     setDrawerOpen(false);
@@ -39,24 +33,25 @@ export function Workspace({ desk }: { desk: Desk }) {
     [select],
   );
   const create = useCallback(async () => {
-    const thread = await desk.create();
+    const thread = await make();
     if (thread === undefined) return;
     pick(thread);
     // On the next frame, when the new conversation's composer is there.
     requestAnimationFrame(() => document.getElementById("composer")?.focus());
-  }, [desk, pick]);
+  }, [make, pick]);
   const begin = useCallback(
     async (text: string): Promise<boolean> => {
-      const thread = await desk.create(text);
+      const thread = await make(text);
       if (thread === undefined) return false;
-      desk.conversation(thread).send(text);
+      // How it fares, the conversation shows.
+      client.thread(thread).send(text).catch(() => {});
       pick(thread);
       return true;
     },
-    [desk, pick],
+    [client, make, pick],
   );
 
-  const title = selected === undefined ? "New conversation" : desk.titleOf(selected);
+  const title = selected === undefined ? "New conversation" : titleOf(desk, selected);
   useEffect(() => {
     document.title = selected === undefined ? "Rethread" : `${title} · Rethread`;
   }, [selected, title]);
@@ -96,12 +91,10 @@ export function Workspace({ desk }: { desk: Desk }) {
             {trouble}
           </p>
         )}
-        {opened === undefined ? (
+        {selected === undefined ? (
           <Welcome status={status} onBegin={begin} />
-        ) : opened instanceof Conversation ? (
-          <ConversationPane key={opened.id} conversation={opened} status={status} onCreate={create} />
         ) : (
-          <Unavailable reason={opened.message} onCreate={create} />
+          <ConversationPane key={selected} id={selected} onCreate={create} onView={notice} />
         )}
       </main>
     </div>

@@ -20,6 +20,7 @@ const KNOWS: &[(&str, &[&str])] = &[
     ("embedded", &["rethread-server", "rethread-shared"]),
     ("rethread-bench", &["rethread-client", "rethread-shared"]),
     ("xtask", &[]),
+    ("xtask-wasm", &[]),
 ];
 
 /// Crates that stay pure, and what would bring I/O, a clock or chance into them. Optional

@@ -5,6 +5,7 @@ import { RethreadProvider, useEvents, useThread } from "@rethread/client/react";
 const { url, token, threads } = Object.fromEntries(new URLSearchParams(location.hash.slice(1)));
 window.events = {};
 window.renders = {};
+window.shownEmpty = false;
 
 const Part = memo(function Part({ run, part }) {
   const key = `${run} ${part.seq}`;
@@ -13,12 +14,13 @@ const Part = memo(function Part({ run, part }) {
 });
 
 function Chat({ id }) {
-  const { view, outbox, status, error, send } = useThread(id);
+  const { view, isLoading, outbox, status, error, send } = useThread(id);
   window.send = send;
+  if (view.seq === 0 && !isLoading) window.shownEmpty = true;
   useEvents(id, ({ seq }) => (window.events[id] ??= []).push(seq));
   return h(
     "main",
-    { "data-thread": id, "data-state": status.state, "data-error": error?.code },
+    { "data-thread": id, "data-state": status.state, "data-error": error?.code, "data-loading": isLoading },
     view.runs.flatMap((run) => run.parts.map((part) => h(Part, { key: part.seq, run: run.id, part }))),
     outbox.map(({ id, text, state }) => h("i", { key: id }, `${state}: ${text}`)),
   );

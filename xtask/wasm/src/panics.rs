@@ -95,7 +95,7 @@ pub(super) fn cut(compiled: &Path, formats: Formats) -> Result<Module> {
     let never_return = functions(&module, NEVER_RETURN);
     ensure!(
         never_return.len() > 4,
-        "the standard library's panics have other names now; mend xtask/src/wasm/panics.rs"
+        "the standard library's panics have other names now; mend xtask/wasm/src/panics.rs"
     );
     let formatting = match formats {
         Formats::Nothing => functions(&module, FORMATTING),
@@ -165,7 +165,7 @@ fn refuse_formatting(
         if let Some(called) = calls.0.iter().find(|called| formatting.contains(called)) {
             bail!(
                 "{} formats text (it calls {}): do without `format!` and `to_string` there, or \
-                 leave FORMATTING in and make room for it in the budget (xtask/src/wasm/panics.rs)",
+                 leave FORMATTING in and make room for it in the budget (xtask/wasm/src/panics.rs)",
                 name(caller),
                 name(*called)
             );

@@ -1,0 +1,74 @@
+/** One measurement: a fresh page, one contender, a thread to get warm with and a thread that counts. */
+
+import { chromium } from "playwright-core";
+
+const FLAGS = [
+  "--no-sandbox",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+  "--disable-gpu",
+];
+
+export const launch = () =>
+  chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: FLAGS });
+
+/** What takes longer has failed. */
+const PATIENCE_MS = 60_000;
+
+/** The contender that keeps what it brings, also beyond what is waited for. */
+const KEEPS = "package, all of it";
+
+/**
+ * @param {{ url: string, token: string, warm: string, thread: string, count: number }} given
+ * @returns events a second, milliseconds of the main thread's processor time for 10,000 events, and
+ *   the longest task in milliseconds, 0 where none is over 50.
+ */
+export async function measure(browser, site, contender, { url, token, warm, thread, count }) {
+  const context = await browser.newContext();
+  try {
+    const page = await context.newPage();
+    const errors = [];
+    page.on("pageerror", (error) => errors.push(error.message));
+    page.on("console", (message) => message.type() === "error" && errors.push(message.text()));
+    await page.goto(site.url);
+    await page.waitForFunction(() => window.isReady);
+    const session = await context.newCDPSession(page);
+    await page.evaluate(([name, given]) => begin(name, given), [contender, { url, token }]);
+    const follow = async (thread) => {
+      const followed = await within(contender, page.evaluate(([thread, count]) => follow(thread, count), [thread, count]));
+      if (contender === KEEPS) {
+        await within("what is kept", page.evaluate(([thread, count]) => isKept(thread, count), [thread, count]));
+      }
+      return followed;
+    };
+    await follow(warm);
+    await session.send("HeapProfiler.collectGarbage");
+    // The processor's time, not the clock's: another program's turn is no work of the page.
+    await session.send("Performance.enable", { timeDomain: "threadTicks" });
+    const before = await taskSeconds(session);
+    const { ms, longest } = await follow(thread);
+    const seconds = (await taskSeconds(session)) - before;
+    await page.evaluate(() => end());
+    if (errors.length > 0) throw new Error(`${contender}: ${errors.join("; ")}`);
+    return { rate: (count / ms) * 1000, work: (seconds * 1000 * 10_000) / count, longest };
+  } finally {
+    await context.close();
+  }
+}
+
+/** Fails with a word instead of waiting for ever. */
+function within(what, promise) {
+  let timer;
+  const late = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`${what}: not within ${PATIENCE_MS} ms`)), PATIENCE_MS);
+  });
+  return Promise.race([promise, late]).finally(() => clearTimeout(timer));
+}
+
+async function taskSeconds(session) {
+  const { metrics } = await session.send("Performance.getMetrics");
+  return metrics.find(({ name }) => name === "TaskDuration").value;
+}
