@@ -14,17 +14,23 @@ mod storm;
 
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
 use crate::{
     contender::{Contender, Home},
-    machine::Cores,
+    machine::{Cores, Limits},
+    pace::Paced,
     report::Measure,
     server::{Cost, Server, Span},
 };
 
 /// What is not measured at the beginning: caches fill, windows open.
 const WARM_UP: Duration = Duration::from_millis(700);
+
+/// Room on the disk that a case may need: what it writes, and what is being rewritten.
+const DISK: u64 = 2_000_000_000;
+/// The same for a data folder of 5 GB.
+const DISK_FULL: u64 = 12_000_000_000;
 
 /// How one repetition is run.
 #[derive(Clone, Copy, Debug)]
@@ -63,6 +69,8 @@ pub(crate) struct Case {
     pub(crate) when: When,
     /// Connections that it opens, about.
     connections: u64,
+    /// What one repetition takes on a quiet machine, about.
+    pub(crate) seconds: u64,
     run: fn(&Run<'_>) -> Result<Vec<Measure>>,
 }
 
@@ -92,6 +100,7 @@ pub(crate) const ALL: &[Case] = &[
         contenders: EVERYBODY,
         when: When::Quick,
         connections: 1_050,
+        seconds: 6,
         run: |run| fanout::run(run, fanout::Shape::new(50, 20, 16)),
     },
     Case {
@@ -100,6 +109,7 @@ pub(crate) const ALL: &[Case] = &[
         contenders: OURS,
         when: When::Full,
         connections: 1_050,
+        seconds: 6,
         run: |run| fanout::run(run, fanout::Shape::new(50, 20, 1)),
     },
     Case {
@@ -109,6 +119,7 @@ pub(crate) const ALL: &[Case] = &[
         contenders: EVERYBODY,
         when: When::Full,
         connections: 1_050,
+        seconds: 6,
         run: |run| fanout::run(run, fanout::Shape::new(50, 20, 16).packed()),
     },
     Case {
@@ -117,6 +128,7 @@ pub(crate) const ALL: &[Case] = &[
         contenders: EVERYBODY,
         when: When::Full,
         connections: 1_010,
+        seconds: 6,
         run: |run| fanout::run(run, fanout::Shape::new(1, 1_000, 16)),
     },
     Case {
@@ -125,6 +137,7 @@ pub(crate) const ALL: &[Case] = &[
         contenders: EVERYBODY,
         when: When::Quick,
         connections: 1_050,
+        seconds: 6,
         run: |run| light::run(run, light::Shape { threads: 50, subscribers: 20, rate: 500.0 }),
     },
     Case {
@@ -133,6 +146,7 @@ pub(crate) const ALL: &[Case] = &[
         contenders: EVERYBODY,
         when: When::Full,
         connections: 1_010,
+        seconds: 6,
         run: |run| light::run(run, light::Shape { threads: 1, subscribers: 1_000, rate: 20.0 }),
     },
     Case {
@@ -142,6 +156,7 @@ pub(crate) const ALL: &[Case] = &[
         contenders: EVERYBODY,
         when: When::Quick,
         connections: 10_100,
+        seconds: 12,
         run: chats::run,
     },
     Case {
@@ -150,6 +165,7 @@ pub(crate) const ALL: &[Case] = &[
         contenders: OURS,
         when: When::Quick,
         connections: 200,
+        seconds: 5,
         run: |run| append::over_socket(run, append::Shape::new(1, 64, 32)),
     },
     Case {
@@ -158,6 +174,7 @@ pub(crate) const ALL: &[Case] = &[
         contenders: OURS,
         when: When::Quick,
         connections: 200,
+        seconds: 5,
         run: |run| append::over_socket(run, append::Shape::new(1, 1_024, 6)),
     },
     Case {
@@ -166,6 +183,7 @@ pub(crate) const ALL: &[Case] = &[
         contenders: OURS,
         when: When::Full,
         connections: 200,
+        seconds: 5,
         run: |run| append::over_socket(run, append::Shape::new(8, 64, 8)),
     },
     Case {
@@ -174,6 +192,7 @@ pub(crate) const ALL: &[Case] = &[
         contenders: OURS,
         when: When::Full,
         connections: 200,
+        seconds: 5,
         run: |run| append::over_socket(run, append::Shape::new(64, 64, 2)),
     },
     Case {
@@ -182,6 +201,7 @@ pub(crate) const ALL: &[Case] = &[
         contenders: OURS,
         when: When::Full,
         connections: 200,
+        seconds: 5,
         run: |run| append::over_socket(run, append::Shape::new(64, 1, 8)),
     },
     Case {
@@ -190,6 +210,7 @@ pub(crate) const ALL: &[Case] = &[
         contenders: OURS,
         when: When::Full,
         connections: 200,
+        seconds: 5,
         run: |run| append::over_http(run, append::Shape::new(1, 1, 1)),
     },
     Case {
@@ -198,6 +219,7 @@ pub(crate) const ALL: &[Case] = &[
         contenders: OURS,
         when: When::Quick,
         connections: 200,
+        seconds: 5,
         run: |run| append::over_http(run, append::Shape::new(64, 1, 1)),
     },
     Case {
@@ -206,6 +228,7 @@ pub(crate) const ALL: &[Case] = &[
         contenders: OURS,
         when: When::Full,
         connections: 200,
+        seconds: 5,
         run: |run| append::over_http(run, append::Shape::new(1, 64, 1)),
     },
     Case {
@@ -214,6 +237,7 @@ pub(crate) const ALL: &[Case] = &[
         contenders: OURS,
         when: When::Full,
         connections: 200,
+        seconds: 5,
         run: |run| append::over_http(run, append::Shape::new(64, 64, 1)),
     },
     Case {
@@ -223,6 +247,7 @@ pub(crate) const ALL: &[Case] = &[
         contenders: KEEPERS,
         when: When::Quick,
         connections: 13_000,
+        seconds: 16,
         run: storm::run,
     },
     Case {
@@ -231,6 +256,7 @@ pub(crate) const ALL: &[Case] = &[
         contenders: HISTORIANS,
         when: When::Quick,
         connections: 300,
+        seconds: 3,
         run: late::run,
     },
     Case {
@@ -240,6 +266,7 @@ pub(crate) const ALL: &[Case] = &[
         contenders: OURS,
         when: When::Full,
         connections: 1_300,
+        seconds: 14,
         run: slow::run,
     },
     Case {
@@ -248,6 +275,7 @@ pub(crate) const ALL: &[Case] = &[
         contenders: EVERYBODY,
         when: When::Quick,
         connections: 10_300,
+        seconds: 10,
         run: idle::run,
     },
     Case {
@@ -256,6 +284,7 @@ pub(crate) const ALL: &[Case] = &[
         contenders: EVERYBODY,
         when: When::Once,
         connections: 1_050,
+        seconds: 42,
         run: curve::run,
     },
     Case {
@@ -264,6 +293,7 @@ pub(crate) const ALL: &[Case] = &[
         contenders: EVERYBODY,
         when: When::Once,
         connections: 2_100,
+        seconds: 30,
         run: spread::run,
     },
     Case {
@@ -272,6 +302,7 @@ pub(crate) const ALL: &[Case] = &[
         contenders: OURS,
         when: When::Once,
         connections: 300,
+        seconds: 60,
         run: growth::threads,
     },
     Case {
@@ -280,6 +311,7 @@ pub(crate) const ALL: &[Case] = &[
         contenders: OURS,
         when: When::Once,
         connections: 300,
+        seconds: 60,
         run: growth::length,
     },
     Case {
@@ -289,6 +321,7 @@ pub(crate) const ALL: &[Case] = &[
         contenders: OURS,
         when: When::Once,
         connections: 300,
+        seconds: 180,
         run: growth::data,
     },
 ];
@@ -299,12 +332,67 @@ impl Case {
         self.connections + 1_000
     }
 
+    /// Whether a machine has room for it; if not, what is missing.
+    ///
+    /// # Errors
+    /// What is missing, and what to do.
+    pub(crate) fn fits(&self, limits: &Limits, is_full: bool) -> Result<()> {
+        let Limits { files, ports, disk } = *limits;
+        ensure!(
+            files >= self.files(),
+            "it needs {} open files, {files} are allowed: raise the limit (`ulimit -n {}` as root)",
+            self.files(),
+            self.files()
+        );
+        ensure!(
+            ports >= self.connections,
+            "it needs {} ports to dial from, there are {ports}: \
+             `sysctl -w net.ipv4.ip_local_port_range='15000 60999'` as root",
+            self.connections
+        );
+        let needed = if self.name == "growth-data" && is_full { DISK_FULL } else { DISK };
+        ensure!(
+            disk >= needed,
+            "it needs {} MB on the disk of the build's output, {} MB are free",
+            needed / 1_000_000,
+            disk / 1_000_000
+        );
+        Ok(())
+    }
+
     /// Runs one repetition.
     ///
     /// # Errors
     /// When the server does anything wrong.
     pub(crate) fn run(&self, run: &Run<'_>) -> Result<Vec<Measure>> {
         (self.run)(run)
+    }
+}
+
+/// A sweep that was broken off, with what it had measured.
+#[derive(Debug, thiserror::Error)]
+#[error("{why}; what came before counts")]
+pub(crate) struct Partial {
+    /// What had been measured.
+    pub(crate) measures: Vec<Measure>,
+    why: String,
+}
+
+/// What a sweep has measured, also where one of its points has failed.
+fn swept(mut measures: Vec<Measure>, end: Result<()>) -> Result<Vec<Measure>> {
+    let mut names: Vec<&str> = Vec::new();
+    for measure in &measures {
+        if !names.contains(&measure.name) {
+            names.push(measure.name);
+        }
+    }
+    let place = |measure: &Measure| names.iter().position(|name| *name == measure.name);
+    measures.sort_by_key(place);
+    match end {
+        Err(error) if !measures.is_empty() => {
+            Err(Partial { measures, why: format!("{error:#}") }.into())
+        }
+        end => end.map(|()| measures),
     }
 }
 
@@ -338,6 +426,18 @@ impl Window {
         let (span, before, _) = self.open.expect("it ends only after it has begun");
         Ok(((done - before) as f64, span.end(server)?))
     }
+}
+
+/// What each delivery of a paced load has cost.
+fn per_delivery(paced: &Paced) -> Measure {
+    let deliveries = paced.deliveries.max(1) as f64;
+    Measure::new("server CPU per delivery", "us", paced.cost.server / deliveries * 1e6)
+}
+
+/// What the server had the disk write for each event: nothing, if it keeps nothing.
+fn written(cost: Cost, events: f64) -> Measure {
+    let bytes = cost.written as f64 / events.max(1.0);
+    Measure::new("written to disk per event", "bytes", bytes)
 }
 
 /// How busy both sides were.

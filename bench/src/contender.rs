@@ -14,9 +14,11 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::{
     dialect::{Dialect, Rethread},
-    machine::Cores,
+    machine::{self, Cores},
 };
 
+/// What the names of servers' folders begin with.
+pub(crate) const FOLDERS: &str = "data-";
 const SECRET: &str = "rethread-bench-secret-of-32-bytes";
 /// How long a server may take to start.
 const START_PATIENCE: Duration = Duration::from_secs(20);
@@ -88,6 +90,8 @@ impl Home {
         let me = std::env::current_exe()?;
         let programs = me.parent().context("this program lies in no folder")?.to_owned();
         let binary = binary.unwrap_or_else(|| programs.join("rethread"));
+        // Servers are started in folders of their own.
+        let binary = fs::canonicalize(&binary).unwrap_or(binary);
         ensure!(
             binary.is_file(),
             "there is no server at {}; build it: cargo build --release --package rethread \
@@ -96,7 +100,34 @@ impl Home {
         );
         let data = programs.parent().unwrap_or(&programs).join("bench");
         fs::create_dir_all(&data).with_context(|| data.display().to_string())?;
+        // As the system names it, for that is how a server's folder is recognised.
+        let data = fs::canonicalize(&data).with_context(|| data.display().to_string())?;
         Ok(Self { binary, programs, data, cores })
+    }
+
+    /// How the server was built: the folder that cargo puts such builds into.
+    pub(crate) fn profile(&self) -> String {
+        let folder = self.binary.parent().and_then(Path::file_name).unwrap_or_default();
+        folder.to_string_lossy().into_owned()
+    }
+
+    /// Sees to it that nobody else measures here, and that nothing is left of who did. As long as
+    /// what this gives is kept.
+    ///
+    /// # Errors
+    /// When somebody else does.
+    pub(crate) fn claim(&self) -> Result<File> {
+        let path = self.data.join("lock");
+        let lock = File::create(&path).with_context(|| path.display().to_string())?;
+        ensure!(lock.try_lock().is_ok(), "another run is measuring here ({})", path.display());
+        machine::end_leftovers(&self.data.join(FOLDERS));
+        for entry in fs::read_dir(&self.data)?.filter_map(Result::ok) {
+            if entry.file_name().to_string_lossy().starts_with(FOLDERS) {
+                // What cannot be deleted takes room, and is nothing worse.
+                let _ = fs::remove_dir_all(entry.path());
+            }
+        }
+        Ok(lock)
     }
 
     /// The version of a contender, or why it cannot be measured here.
@@ -167,6 +198,7 @@ impl Home {
     fn until_it_says(&self, mut command: Command, folder: &Path) -> Result<(Child, SocketAddr)> {
         let errors = folder.join("stderr");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(File::create(&errors)?);
+        command.current_dir(folder);
         let mut process = self.cores.start(|| {
             command.spawn().with_context(|| format!("{command:?} could not be started"))
         })?;
@@ -197,6 +229,7 @@ impl Home {
         let mut command = Command::new(&nginx);
         command.arg("-p").arg(folder).arg("-c").arg(&path).args(["-e", "stderr"]);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(&errors)?);
+        command.current_dir(folder);
         let mut process = self.cores.start(|| {
             command.spawn().with_context(|| format!("{command:?} could not be started"))
         })?;

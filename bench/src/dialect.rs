@@ -13,7 +13,7 @@ use anyhow::Result;
 use crate::{check::Follower, load::Thread, wire::Opening};
 
 pub(crate) use nchan::KEPT;
-pub(crate) use rethread::{Rethread, idle_word};
+pub(crate) use rethread::{Rethread, SlowDown, idle_word};
 pub(crate) use socketio::publisher_hears;
 
 /// How one server is spoken to.

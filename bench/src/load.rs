@@ -274,6 +274,21 @@ impl Load {
         self.book.threads[thread].source.made()
     }
 
+    /// Events that have been published, in all.
+    pub(crate) fn made_in_all(&self) -> u64 {
+        self.book.threads.iter().map(|thread| thread.source.made()).sum()
+    }
+
+    /// Publishes that have been made.
+    pub(crate) fn publishes(&self) -> u64 {
+        self.requests
+    }
+
+    /// Goes up whenever there was anything to do.
+    pub(crate) fn work(&self) -> u64 {
+        self.requests + self.swarm.woken()
+    }
+
     /// Subscribers that have come back and do not have yet what they have missed.
     pub(crate) fn returning(&self) -> usize {
         self.book.returning

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use hdrhistogram::Histogram;
 use rustix::{
     process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit},
@@ -59,27 +59,67 @@ fn stay_on(core: usize) -> Result<()> {
     sched_setaffinity(None, &set).with_context(|| format!("staying on core {core}"))
 }
 
-/// Allows at least so many open files, here and in what is started from here.
-///
-/// # Errors
-/// When the system's hard limit is lower.
-pub(crate) fn allow_files(wanted: u64) -> Result<()> {
-    let limit = getrlimit(Resource::Nofile);
-    if limit.current.is_none_or(|current| current >= wanted) {
-        return Ok(());
+/// What the system lets a load have.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// Open files of a process: connections, mostly.
+    pub(crate) files: u64,
+    /// Ports that connections to one server can be dialled from.
+    pub(crate) ports: u64,
+    /// Bytes that are free on the disk of the servers' folders.
+    pub(crate) disk: u64,
+}
+
+impl Limits {
+    /// Allows so many open files, here and in what is started from here, as far as that may be done;
+    /// and looks.
+    pub(crate) fn raise(files: u64, data: &Path) -> Self {
+        let limit = getrlimit(Resource::Nofile);
+        let enough = |limit: Option<u64>| limit.is_none_or(|limit| limit >= files);
+        if !enough(limit.current) {
+            // As root beyond what was the most, else up to that.
+            let to = |most: u64| Rlimit { current: Some(files.min(most)), maximum: Some(most) };
+            let most = limit.maximum.unwrap_or(files);
+            if setrlimit(Resource::Nofile, to(most.max(files))).is_err() {
+                let _ = setrlimit(Resource::Nofile, to(most));
+            }
+        }
+        let range = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range");
+        let range = range.unwrap_or_default();
+        let mut range = range.split_whitespace().filter_map(|port| port.parse::<u64>().ok());
+        let ports = match (range.next(), range.next()) {
+            (Some(first), Some(last)) => (last + 1).saturating_sub(first),
+            // Not to be known: it shows when they run out.
+            _ => u64::MAX,
+        };
+        let disk = rustix::fs::statvfs(data).map_or(u64::MAX, |disk| disk.f_bavail * disk.f_frsize);
+        Self { files: getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX), ports, disk }
     }
-    let maximum = limit.maximum.map_or(wanted, |maximum| maximum.max(wanted));
-    let raised = setrlimit(
-        Resource::Nofile,
-        Rlimit { current: Some(wanted), maximum: limit.maximum.map(|_| maximum) },
-    );
-    ensure!(
-        raised.is_ok(),
-        "{wanted} open files are needed, {} are allowed: raise the limit (`ulimit -n {wanted}` as \
-         root), or leave out --full",
-        limit.maximum.unwrap_or_default()
-    );
-    Ok(())
+}
+
+/// Ends servers that an earlier run has left behind, which was killed: the processes that work in one
+/// of its folders, whose names begin so.
+pub(crate) fn end_leftovers(folders: &Path) {
+    let Ok(processes) = fs::read_dir("/proc") else { return };
+    let begin = folders.as_os_str().as_encoded_bytes();
+    for process in processes.filter_map(Result::ok) {
+        let pid = process.file_name().to_str().and_then(|name| name.parse().ok());
+        // That of a deleted folder has a word behind it.
+        let works_in = fs::read_link(process.path().join("cwd")).unwrap_or_default();
+        if let Some(pid) = pid.filter(|pid| *pid != std::process::id())
+            && works_in.as_os_str().as_encoded_bytes().starts_with(begin)
+        {
+            println!("note      ending a server of an earlier run, process {pid}");
+            kill(pid);
+        }
+    }
+}
+
+/// Bytes that a process has had the disk write; 0 where the system does not say.
+pub(crate) fn written(pid: u32) -> u64 {
+    let io = fs::read_to_string(format!("/proc/{pid}/io")).unwrap_or_default();
+    let bytes = io.lines().find_map(|line| line.strip_prefix("write_bytes: "));
+    bytes.and_then(|bytes| bytes.parse().ok()).unwrap_or(0)
 }
 
 /// How long this disk takes to make 4 KiB durable: what a group commit cannot be faster than.
@@ -154,11 +194,12 @@ pub(crate) struct Machine {
     kernel: String,
     load: f64,
     file_system: String,
+    profile: String,
 }
 
 impl Machine {
-    /// Looks at the machine, and at the disk that holds `data`.
-    pub(crate) fn look(cores: Cores, data: &Path) -> Self {
+    /// Looks at the machine, and at the disk that holds `data`. The server was built in `profile`.
+    pub(crate) fn look(cores: Cores, data: &Path, profile: String) -> Self {
         let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
         let processors = read("/proc/cpuinfo");
         let model = processors.lines().find_map(|line| {
@@ -173,6 +214,7 @@ impl Machine {
             kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
             load: load.split(' ').next().and_then(|load| load.parse().ok()).unwrap_or_default(),
             file_system: file_system(data),
+            profile,
         }
     }
 }
@@ -194,8 +236,17 @@ fn file_system(folder: &Path) -> String {
 
 impl fmt::Display for Machine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { cores, count, model, kernel, load, file_system } = self;
+        let Self { cores, count, model, kernel, load, file_system, profile } = self;
         writeln!(f, "machine   {count} x {model}, Linux {kernel}, data on {file_system}")?;
+        match &**profile {
+            "release" => writeln!(f, "build     release, as it is deployed")?,
+            "bench-quick" => writeln!(
+                f,
+                "build     bench-quick: not optimised over crates, so that it is there sooner; a release \
+                 build is faster"
+            )?,
+            other => writeln!(f, "build     {other}, which is no release build")?,
+        }
         match cores {
             Cores::Apart { server, generator } => {
                 write!(f, "cores     server on {server}, load generator on {generator}")?;

@@ -14,8 +14,10 @@ mod faults;
 mod load;
 mod machine;
 mod pace;
+mod plan;
 mod report;
 mod server;
+mod stop;
 mod swarm;
 mod wire;
 
@@ -29,10 +31,11 @@ use anyhow::{Result, bail};
 use clap::Parser;
 
 use crate::{
-    cases::{ALL, Case, Run, When},
+    cases::{ALL, Case, When},
     contender::{Contender, Home},
-    machine::{Cores, Machine},
-    report::{Results, document, document::Told, table},
+    machine::{Cores, Limits, Machine},
+    plan::{Measured, Plan},
+    report::{document, document::Told, table},
 };
 
 /// Measures Rethread, and peers that do a part of what it does: durable events a second, deliveries a
@@ -43,10 +46,10 @@ use crate::{
 #[derive(Debug, Parser)]
 #[command(max_term_width = 100)]
 struct Arguments {
-    /// The cases that say most, shortly: under three minutes. The default.
+    /// The cases that say most, shortly. The default.
     #[arg(long, conflicts_with = "full")]
     quick: bool,
-    /// All cases, three repetitions each.
+    /// All cases, as often as there is time for, up to three times.
     #[arg(long)]
     full: bool,
     /// Beside Rethread: nchan, socket.io, and a bare broadcast over axum, where they are installed.
@@ -55,7 +58,7 @@ struct Arguments {
     /// Only this case, or those whose names begin so. May be given more than once.
     #[arg(long, value_name = "NAME")]
     case: Vec<String>,
-    /// How often each case is repeated. With --quick, as often as there is time for, up to three times.
+    /// How often each case is repeated, however long that takes.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
     repeat: Option<u32>,
     /// How long each repetition measures, where that is a question of time.
@@ -64,17 +67,23 @@ struct Arguments {
     /// The server to measure; the one beside this program when left out.
     #[arg(long, value_name = "FILE")]
     server: Option<PathBuf>,
-    /// With --quick: how long all of it should take. One repetition is made in any case.
-    #[arg(long, value_name = "SECONDS", default_value_t = 170)]
-    budget: u64,
-    /// Where benchmarks.md and its pictures are written; target/bench/report when left out.
+    /// How long all of it should take. What says most is run once in any case.
+    #[arg(long, value_name = "SECONDS")]
+    budget: Option<u64>,
+    /// Where benchmarks.md and its pictures are written, when all has been run; until then, and when
+    /// this is left out, they are in target/bench/report.
     #[arg(long, value_name = "FOLDER")]
     write: Option<PathBuf>,
 }
 
+/// What is run when nothing says how long it may take.
+const QUICK: Duration = Duration::from_secs(170);
+const FULL: Duration = Duration::from_secs(27 * 60);
+
 fn main() -> ExitCode {
     match run(&Arguments::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
@@ -82,91 +91,84 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(arguments: &Arguments) -> Result<()> {
+/// Gives whether the server of this project has done all that it was asked to.
+fn run(arguments: &Arguments) -> Result<bool> {
     let begun = Instant::now();
-    let cases = chosen(arguments)?;
-    let repeat = arguments.repeat.unwrap_or(3);
-    let length = Duration::from_secs(arguments.seconds.unwrap_or(3));
-    machine::allow_files(cases.iter().map(Case::files).max().unwrap_or(0))?;
     let home = Home::find(arguments.server.clone(), Cores::choose())?;
-    let machine = Machine::look(home.cores, &home.data);
+    let _alone = home.claim()?;
+    stop::listen()?;
+    let machine = Machine::look(home.cores, &home.data, home.profile());
     println!("{machine}");
+    let cases = possible(chosen(arguments)?, arguments.full, &home)?;
     let contenders = contenders(&home, arguments.peers)?;
+    let is_quick = !arguments.full && arguments.case.is_empty();
+    let length = Duration::from_secs(arguments.seconds.unwrap_or(if is_quick { 2 } else { 3 }));
     println!(
         "load      {}-byte events as published, repetitions of {} s where time counts",
         events::EVENT_BYTES,
         length.as_secs()
     );
-
-    let measured = measure(arguments, &cases, &contenders, &home, repeat, length)?;
-    let Measured { results, failures, repeated } = measured;
-    println!("{}", table::tables(&results));
-    println!("{}", report::targets::text(&results));
+    let usual = arguments.repeat.is_none() && arguments.case.is_empty();
+    let usual = usual.then_some(if arguments.full { FULL } else { QUICK });
+    let plan = Plan {
+        home: &home,
+        cases: &cases,
+        contenders: contenders.iter().map(|(contender, _)| *contender).collect(),
+        repeat: arguments.repeat.unwrap_or(3),
+        length,
+        is_full: arguments.full,
+        budget: arguments.budget.map(Duration::from_secs).or(usual),
+    };
+    let told = |is_whole| Told {
+        machine: &machine,
+        contenders: &contenders,
+        length,
+        took: begun.elapsed(),
+        is_whole,
+    };
+    let unfinished = home.data.join("report");
+    let measured = plan.run(|measured| document::write(&unfinished, measured, &told(false)))?;
+    println!("{}", table::tables(&measured.results));
+    println!("{}", table::costs(&measured.results));
+    println!("{}", report::targets::text(&measured.results));
+    for failure in &measured.failures {
+        println!("{failure}");
+    }
+    for failure in &measured.hiccups {
+        println!("tried again: {failure}");
+    }
+    for case in &measured.untimely {
+        println!("no time for {case}");
+    }
     println!("Every event was checked as it came: order, loss, repetition, and each thread's end.");
-    let folder = arguments.write.clone().unwrap_or_else(|| home.data.join("report"));
-    let took = begun.elapsed();
-    let told = Told { machine, contenders, failures, repeat: repeated, length, took };
-    document::write(&folder, &results, &told)?;
-    println!("Written to {}.", folder.join("benchmarks.md").display());
-    Ok(())
+    let is_whole = !measured.is_interrupted;
+    let folder = arguments.write.clone().filter(|_| is_whole).unwrap_or(unfinished);
+    document::write(&folder, &measured, &told(is_whole))?;
+    let what = if is_whole { "Written to" } else { "Interrupted; what there is is in" };
+    println!("{what} {}.", folder.join("benchmarks.md").display());
+    Ok(is_whole && has_passed(&measured))
 }
 
-/// What all repetitions came to.
-#[derive(Debug, Default)]
-struct Measured {
-    results: Results,
-    /// Peers that failed, where, and why.
-    failures: Vec<String>,
-    /// How often each case was repeated.
-    repeated: u32,
+/// A peer that fails has failed; the server of this project must not.
+fn has_passed(measured: &Measured) -> bool {
+    measured.failures.iter().all(|failure| failure.contender != Contender::Rethread)
 }
 
-fn measure(
-    arguments: &Arguments,
-    cases: &[Case],
-    contenders: &[(Contender, String)],
-    home: &Home,
-    repeat: u32,
-    length: Duration,
-) -> Result<Measured> {
-    // Only what is quick by itself is cut short.
-    let has_budget = !arguments.full && arguments.repeat.is_none() && arguments.case.is_empty();
-    let begun = Instant::now();
-    let mut all = Measured::default();
-    while all.repeated < repeat {
-        let begun_here = Instant::now();
-        for case in cases.iter().filter(|case| all.repeated == 0 || case.when != When::Once) {
-            // Another one begins each time.
-            let mut order: Vec<Contender> =
-                contenders.iter().map(|(contender, _)| *contender).collect();
-            let turn = all.repeated as usize % order.len();
-            order.rotate_left(turn);
-            for contender in order.into_iter().filter(|one| case.contenders.contains(one)) {
-                let start = Instant::now();
-                eprint!("{:>2}  {:<22} {contender:<10}", all.repeated + 1, case.name);
-                let run = Run { home, contender, length, is_full: arguments.full };
-                let measured = case.run(&run);
-                eprintln!(" {:5.1} s", start.elapsed().as_secs_f64());
-                match measured {
-                    Ok(measured) => {
-                        all.results.add((case.name, case.about), contender, measured);
-                    }
-                    // A peer that fails has failed; the server of this project must not.
-                    Err(error) if contender != Contender::Rethread => {
-                        eprintln!("{contender} has failed: {error:#}");
-                        all.failures.push(format!("{contender}, {}: {error:#}", case.name));
-                    }
-                    Err(error) => return Err(error.context(format!("case {}", case.name))),
-                }
-            }
-        }
-        all.repeated += 1;
-        let left = Duration::from_secs(arguments.budget).saturating_sub(begun.elapsed());
-        if has_budget && left < begun_here.elapsed() {
-            break;
+/// The cases that this machine has room for.
+fn possible(cases: Vec<Case>, is_full: bool, home: &Home) -> Result<Vec<Case>> {
+    let files = cases.iter().map(Case::files).max().unwrap_or(0);
+    let limits = Limits::raise(files, &home.data);
+    let (mut possible, count) = (Vec::new(), cases.len());
+    for case in cases {
+        match case.fits(&limits, is_full) {
+            Ok(()) => possible.push(case),
+            Err(why) => println!("left out  {}: {why}", case.name),
         }
     }
-    Ok(all)
+    if possible.is_empty() {
+        bail!("none of {count} cases can be run here");
+    }
+    Ok(possible)
 }
 
 /// Who takes part, with their versions.

@@ -92,11 +92,19 @@ impl Pace {
         let behind_max = (BEHIND_MAX.as_secs_f64() * self.rate) as u64 * listeners;
         let due_of = |made: u64| first + Duration::from_secs_f64(made as f64 / self.rate);
         let mut due = due_of(0);
+        // Time in which the generator, which has a core of its own, has looked and found nothing to do.
+        let mut idle = Duration::ZERO;
+        let (mut looked, mut work) = (Instant::now(), load.work());
         loop {
             let now = Instant::now();
+            if std::mem::replace(&mut work, load.work()) == load.work() {
+                idle += now - looked;
+            }
+            looked = now;
             if now >= from && span.is_none() {
                 span = Some(server.span()?);
                 came_before = load.book.deliveries;
+                idle = Duration::ZERO;
             }
             if due >= end {
                 break;
@@ -125,6 +133,10 @@ impl Pace {
         }
         if let Some(span) = span {
             paced.cost = span.end(server)?;
+            if self.is_alone {
+                let work = paced.cost.generator - idle.as_secs_f64();
+                paced.cost.generator = work.max(0.0);
+            }
             paced.deliveries = load.book.deliveries - came_before;
         }
         if !paced.is_carried {

@@ -96,11 +96,9 @@ impl Results {
         contender: Contender,
         measured: Vec<Measure>,
     ) {
-        let place = self.cases.iter().position(|rows| rows.case == case).unwrap_or_else(|| {
-            self.cases.push(Rows { case, about, of: Vec::new() });
-            self.cases.len() - 1
-        });
-        let of = &mut self.cases[place].of;
+        self.name((case, about));
+        let rows = self.cases.iter_mut().find(|rows| rows.case == case);
+        let of = &mut rows.expect("it was named").of;
         match of.iter_mut().find(|(known, _)| *known == contender) {
             Some((_, repetitions)) => repetitions.push(measured),
             None => {
@@ -109,6 +107,13 @@ impl Results {
                     Contender::ALL.iter().position(|known| known == contender)
                 });
             }
+        }
+    }
+
+    /// Notes that a case was run, whatever came of it.
+    pub(crate) fn name(&mut self, (case, about): (&'static str, &'static str)) {
+        if !self.cases.iter().any(|rows| rows.case == case) {
+            self.cases.push(Rows { case, about, of: Vec::new() });
         }
     }
 

@@ -10,7 +10,7 @@ use anyhow::Result;
 use tempfile::TempDir;
 
 use crate::{
-    contender::{Contender, Home, Started},
+    contender::{Contender, FOLDERS, Home, Started},
     dialect::Dialect,
     machine,
 };
@@ -40,7 +40,7 @@ impl Server {
     /// # Errors
     /// When it does not, with what it said.
     pub(crate) fn start(home: &Home, contender: Contender) -> Result<Self> {
-        let data = tempfile::Builder::new().prefix("data-").tempdir_in(&home.data)?;
+        let data = tempfile::Builder::new().prefix(FOLDERS).tempdir_in(&home.data)?;
         let Started { process, address, dialect } = home.start(contender, data.path())?;
         Ok(Self { process, target: Target { address, dialect }, data })
     }
@@ -58,13 +58,17 @@ impl Server {
     /// # Errors
     /// When it has ended.
     pub(crate) fn span(&self) -> Result<Span> {
-        let cpu = self.cpu()?;
-        Ok(Span { start: Instant::now(), cpu })
+        let (cpu, written) = (self.cpu()?, self.written());
+        Ok(Span { start: Instant::now(), cpu, written })
     }
 
     fn cpu(&self) -> Result<[Duration; 2]> {
         let of_server = self.processes().into_iter().map(machine::cpu_time);
         Ok([of_server.sum::<Result<Duration>>()?, machine::cpu_time(std::process::id())?])
+    }
+
+    fn written(&self) -> u64 {
+        self.processes().into_iter().map(machine::written).sum()
     }
 
     /// Its first process and that one's children (nginx works in them).
@@ -89,6 +93,7 @@ impl Drop for Server {
 pub(crate) struct Span {
     start: Instant,
     cpu: [Duration; 2],
+    written: u64,
 }
 
 /// What a stretch of time has cost.
@@ -100,6 +105,8 @@ pub(crate) struct Cost {
     pub(crate) server: f64,
     /// CPU time of the load generator, seconds.
     pub(crate) generator: f64,
+    /// Bytes that the server has had the disk write.
+    pub(crate) written: u64,
 }
 
 impl Span {
@@ -114,6 +121,7 @@ impl Span {
             seconds,
             server: (of_server - self.cpu[0]).as_secs_f64(),
             generator: (of_generator - self.cpu[1]).as_secs_f64(),
+            written: server.written().saturating_sub(self.written),
         })
     }
 }

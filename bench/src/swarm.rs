@@ -9,7 +9,10 @@ use std::{
 use anyhow::{Context, Result, bail};
 use mio::{Events, Interest, Poll, Token, net::TcpStream};
 
-use crate::wire::{self, Opening, Parsed, Protocol, push_frame};
+use crate::{
+    stop,
+    wire::{self, Opening, Parsed, Protocol, push_frame},
+};
 
 /// Bytes that are read at once. Grows when a single message is larger.
 const SCRATCH_BYTES: usize = 512 * 1024;
@@ -34,6 +37,8 @@ pub(crate) struct Swarm {
     opening: usize,
     /// Links that were allowed to end, and have.
     ended: usize,
+    /// How often the system has said that a link is ready.
+    woken: u64,
 }
 
 #[derive(Debug)]
@@ -91,6 +96,7 @@ impl Swarm {
             ping_at: Instant::now(),
             opening: 0,
             ended: 0,
+            woken: 0,
         })
     }
 
@@ -155,6 +161,11 @@ impl Swarm {
         self.opening
     }
 
+    /// How often the system has said that a connection is ready.
+    pub(crate) fn woken(&self) -> u64 {
+        self.woken
+    }
+
     /// Connections that were allowed to end, and have been ended by the server.
     pub(crate) fn ended(&self) -> usize {
         self.ended
@@ -209,11 +220,13 @@ impl Swarm {
         patience: Duration,
         mut take: impl FnMut(Message<'_>) -> Result<Option<&'static str>>,
     ) -> Result<()> {
+        stop::look()?;
         match self.poll.poll(&mut self.ready, Some(patience)) {
             Err(error) if error.kind() == ErrorKind::Interrupted => return Ok(()),
             polled => polled.context("epoll")?,
         }
         for event in &self.ready {
+            self.woken += 1;
             let number = event.token().0;
             let link = &mut self.links[number];
             let was_opening = matches!(link.phase, Phase::Upgrading(_));

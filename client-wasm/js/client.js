@@ -1,5 +1,5 @@
 import { Driver } from "./rethread.js";
-import { RethreadError, call, fromWire } from "./error.js";
+import { RethreadError, call, fromWire, warn } from "./error.js";
 import { Handlers } from "./handlers.js";
 import { Keeping, kept } from "./keeping.js";
 import { listenToPage } from "./page.js";
@@ -65,7 +65,9 @@ export class Client {
     this.#token = token;
     if (kept(`rethread sse ${address}`) > Date.now()) this.#wayFound = this.#detour(0);
     this.#driver = new Driver(seed[0] / 2 ** 32 + seed[1], this.#sink());
-    this.#leavePage = listenToPage((what) => this.#do((driver) => driver.page(what)));
+    this.#leavePage = listenToPage((what) =>
+      what === "slept" ? this.#move() : this.#do((driver) => driver.page(what)),
+    );
     this.#do((driver) => driver.page("connect"));
   }
 
@@ -91,8 +93,8 @@ export class Client {
     return thread;
   }
 
-  async forget() {
-    await this.#keeping.forget();
+  forget() {
+    return this.#keeping.forget();
   }
 
   close() {
@@ -147,7 +149,7 @@ export class Client {
       done: (command, run, seq) => this.#settle(command)?.resolve({ run, seq }),
       failed: (command, error) => this.#settle(command)?.reject(fromWire(error)),
       expiring: () => void this.#renew(),
-      warn: (error) => console.warn("Rethread:", fromWire(error)),
+      warn: (error) => warn(fromWire(error)),
     });
   }
 
@@ -182,11 +184,11 @@ export class Client {
         closed: (code, again) => {
           hear((driver) => driver.closed(connection, code));
           // Only the way to the server has changed: there is no reason to wait.
-          if (again) this.#do((driver) => driver.page("visible"));
+          if (again) this.#do((driver) => driver.page("again"));
         },
       });
     } catch (cause) {
-      console.warn("Rethread:", cause);
+      warn(cause);
       hear((driver) => driver.closed(connection, 0));
     }
   }
@@ -197,7 +199,9 @@ export class Client {
   async #detour(failed) {
     try {
       const { detour } = await part("fallback", this.#hub.sources);
-      this.#way = await detour(this.#address, openSocket, failed);
+      const [way, reason] = await detour(this.#address, openSocket, failed);
+      this.#way = way;
+      if (reason && this.#status.state === "waiting") this.#set({ ...this.#status, reason });
     } catch {
       // It goes on as it was.
     }
@@ -212,12 +216,14 @@ export class Client {
     this.#tabs = share(this.#address, claimsOf(token), this.#open, () => this.#move());
   }
 
-  /** Goes over from a connection of its own to a shared one. */
+  /** Leaves the connection there is for another: a shared one, or one that is not dead. */
   #move() {
     const connection = this.#connection;
     this.#disconnect(connection, 1000);
-    this.#do((driver) => driver.closed(connection, 0));
-    this.#do((driver) => driver.page("visible"));
+    this.#do((driver) => {
+      driver.closed(connection, 0);
+      driver.page("again");
+    });
   }
 
   /** Brings a new token before the present one ends. */
@@ -233,10 +239,10 @@ export class Client {
     if (typeof token === "string") return wantsNew ? undefined : token;
     try {
       const brought = await token({ refused: wantsNew });
-      if (typeof brought !== "string") throw new TypeError("it is no string");
+      if (typeof brought !== "string") throw new TypeError("no string");
       return brought;
     } catch (cause) {
-      console.warn("Rethread:", new RethreadError("token_failed", "no token; tries again", { cause }));
+      warn(new RethreadError("token_failed", "no token; tries again", { cause }));
     }
   }
 

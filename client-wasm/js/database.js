@@ -32,9 +32,10 @@ class Database {
     try {
       this.#open = await opened(this.#name);
       this.#open.onclose = () => this.#lost("the browser has closed its database");
-      this.#open.onversionchange = () => {
+      this.#open.onversionchange = ({ newVersion }) => {
         this.#open?.close();
-        this.#lost("a newer version of this page has opened its database");
+        const opened = "a newer version of this page has opened its database";
+        this.#lost(newVersion === null ? "its database was deleted" : opened);
       };
       globalThis.localStorage?.setItem(MARK, "1");
     } catch (cause) {

@@ -36,6 +36,11 @@ export function call(work) {
   }
 }
 
+/** For the console. Written so that the package's build tells it from the warnings of what is generated. */
+export function warn(about) {
+  globalThis.console.warn("Rethread:", about);
+}
+
 /** Calls the application. What it throws must not stop what others are told. */
 export function tell(handler, what, about) {
   try {

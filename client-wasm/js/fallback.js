@@ -1,3 +1,4 @@
+import { troubleOf } from "./trouble.js";
 import init, { Stream } from "./rethread_fallback.js";
 
 /** How long it is remembered that a server's WebSocket is blocked, milliseconds; then it is tried again. */
@@ -22,20 +23,26 @@ const ways = new Map();
  * Decides how the next connection to a server is made.
  *
  * @param failed how many failed in a row; 0 at the beginning, when it is remembered.
- * @returns what opens it, as `openSocket`, which says "sse" to `opened` where that is so.
+ * @returns what opens it, as `openSocket`, which says "sse" to `opened` where that is so; and what is
+ *   wrong, for a person, where that is known.
  */
 async function detour(source, address, openSocket, failed) {
   if (!ways.has(address)) ways.set(address, new Way(address, openSocket));
   const way = ways.get(address);
   await way.judge(failed, source);
-  return way.open;
+  return [way.open, way.reason];
 }
 
 /** How a server is reached: over a WebSocket, or around what blocks that. */
 class Way {
+  /** What is wrong, where that is known: by what a stream was answered with, or by how the server is. */
+  reason;
+  #refusal;
   #address;
   #openSocket;
   #isBlocked = false;
+  /** Up to when nothing is to be asked, by the clock that does not jump. */
+  #restsUntil = 0;
 
   constructor(address, openSocket) {
     this.#address = address;
@@ -44,6 +51,9 @@ class Way {
 
   /** When one way fails and the server can be reached, it is the other's turn. */
   async judge(failed, source) {
+    if (this.#restsUntil > performance.now()) return;
+    // The first look since a connection that was good.
+    if (failed <= 2) this.#refusal = undefined;
     if (failed > 0 && !(await this.#isAlive())) return;
     const isBlocked = failed === 0 || !this.#isBlocked;
     // Once for the page.
@@ -52,8 +62,39 @@ class Way {
     this.#isBlocked = isBlocked;
   }
 
-  open = (address, hear) =>
-    this.#isBlocked ? this.#openStream(hear) : this.#openSocket(address, hear);
+  open = (address, hear) => {
+    if (this.#restsUntil > performance.now()) return this.#rest(hear);
+    return this.#isBlocked ? this.#openStream(hear) : this.#openSocket(address, hear);
+  };
+
+  /** A connection that is none: it says only when to come back. */
+  #rest(hear) {
+    let isOver = false;
+    queueMicrotask(() => {
+      if (!isOver) hear.opened();
+      if (!isOver) this.#sendAway(hear);
+    });
+    return {
+      send: () => {},
+      close: () => {
+        isOver = true;
+      },
+    };
+  }
+
+  /** Ends a connection as a server does that names a time. */
+  #sendAway(hear) {
+    const retry_after_ms = Math.ceil(this.#restsUntil - performance.now());
+    if (retry_after_ms > 0) hear.frame({ op: "goodbye", reason: "retry_after", retry_after_ms });
+    hear.closed(0);
+  }
+
+  /** Looks at an answer that may not be what was asked for; gives what is wrong with it. */
+  async #look(answer) {
+    const { reason, retryAfterMs } = await troubleOf(answer);
+    this.#restsUntil = performance.now() + retryAfterMs;
+    return reason;
+  }
 
   #openStream(hear) {
     let hello;
@@ -74,6 +115,14 @@ class Way {
       closed: (code) => {
         end();
         hear.closed(code);
+      },
+      refused: async (answer) => {
+        clearTimeout(timer);
+        this.reason = this.#refusal = await this.#look(answer);
+        if (isOver) return;
+        end();
+        stream.close();
+        this.#sendAway(hear);
       },
     });
     const tryAgain = async () => {
@@ -121,8 +170,13 @@ class Way {
   async #isAlive() {
     try {
       const signal = AbortSignal.timeout(HEALTH_MS);
-      return (await fetch(this.#at("healthz"), { cache: "no-store", signal })).ok;
+      const asking = { cache: "no-store", redirect: "manual", signal };
+      const answer = await fetch(this.#at("healthz"), asking);
+      const reason = await this.#look(answer);
+      this.reason = answer.ok ? (this.#refusal ?? reason) : reason;
+      return answer.ok;
     } catch {
+      this.reason = undefined;
       return false;
     }
   }

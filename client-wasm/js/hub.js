@@ -1,6 +1,12 @@
 /** What a tab hears when its leader is gone: a code that says to come back (4000 to 4499). */
 export const LEADER_GONE = 4000;
 
+/** Heartbeats without a word after which a connection is dead. */
+const HEARTBEATS_MISSED_MAX = 2;
+
+/** How long the server may take to answer who asks whether it is there and then leaves, milliseconds. */
+const ANSWER_MS = 2000;
+
 /** The first number for the requests of guests; the leader's own tab keeps its numbers. */
 const GUEST_REQS = 2 ** 32;
 
@@ -18,6 +24,9 @@ export class Hub {
   #isOpen = false;
   #transport;
   #welcome;
+  /** When something came, and since when what was asked is not answered. */
+  #heardAt = 0;
+  #askedAt = Infinity;
   /** Those who wait for a welcome of the server's. */
   #greeted = [];
   #ports = new Map();
@@ -38,6 +47,9 @@ export class Hub {
 
   /** A session comes; of this tab when `hear` is given. */
   attach(id, hear) {
+    // The leader's own session would know by its timers, which sleep while its page is hidden.
+    const silence = this.#welcome?.heartbeat_ms * HEARTBEATS_MISSED_MAX;
+    if (performance.now() - this.#heardAt > silence) this.end(LEADER_GONE);
     this.#ports.set(id, { id, hear });
     if (!hear) this.#channel.onceGone(id, () => this.detach(id));
     // Who opens a connection hears that it is open when it has it.
@@ -50,8 +62,8 @@ export class Hub {
     const port = this.#ports.get(id);
     if (!port) return;
     this.#ports.delete(id);
-    // Only the leader's own session notices that the socket is dead: when it gives up, all do.
-    if (port.hear) {
+    // The leader's own session has found that the socket is dead, or another has: when one gives up, all do.
+    if (port.hear || performance.now() - this.#askedAt > ANSWER_MS) {
       this.end(LEADER_GONE);
       return;
     }
@@ -76,9 +88,9 @@ export class Hub {
         port.greeted = true;
         break;
       case "ping":
-        // The leader's own session asks for all.
-        if (port.hear) this.#upstream.send(frame);
-        else this.#give(id, { op: "beat" });
+        // All hear the answer.
+        this.#askedAt = Math.min(this.#askedAt, performance.now());
+        this.#upstream.send(frame);
         break;
       case "subscribe":
         this.#follow(id, frame);
@@ -126,12 +138,15 @@ export class Hub {
   #forget() {
     this.#upstream = this.#welcome = undefined;
     this.#isOpen = false;
+    this.#askedAt = Infinity;
     this.#greeted = [];
     this.#threads.clear();
     this.#reqs.clear();
   }
 
   #receive(frame) {
+    this.#heardAt = performance.now();
+    this.#askedAt = Infinity;
     const { op, thread, req } = frame ?? {};
     const followed = this.#threads.get(thread);
     switch (op) {

@@ -370,9 +370,15 @@ export interface WaitingStatus extends StatusBase {
   state: "waiting";
   /** The number of the try that comes next, see {@link ConnectingStatus.attempt}. */
   attempt: number;
-  /** When, in milliseconds since 1970, as `Date.now()`. */
+  /**
+   * When, in milliseconds since 1970, as `Date.now()`. Not before the time that the server has named, in
+   * `retry_after_ms` or with `Retry-After`.
+   */
   retryAt: number;
-  /** Why the last connection ended, for a person. */
+  /**
+   * Why the last connection ended, for a person. After the second that failed it is looked into, and this
+   * says what answers instead of the server: a status such as 503, or a page to log in to the network.
+   */
   reason: string;
 }
 

@@ -24,25 +24,24 @@ async function load(wasm) {
     await loading;
   } catch (cause) {
     loading = undefined;
-    const message = `the WebAssembly could not be loaded: ${cause?.message ?? cause}`;
+    const message = `no WebAssembly: ${cause?.message ?? cause}`;
     throw new RethreadError("wasm_failed", message, { cause });
   }
 }
 
 function socketAddress(url) {
-  let address;
+  const expected = "https://, http://, wss:// or ws://";
+  let address, cause;
   try {
     address = new URL(url ?? "/", globalThis.location?.href);
-  } catch (cause) {
-    const received = String(url);
-    throw new RethreadError("bad_option", `\`url\` is no address: ${received}`, { received, cause });
+  } catch (error) {
+    cause = error;
+  }
+  if (!/^(http|ws)s?:$/.test(address?.protocol)) {
+    const message = `\`url\` must be an address that begins with ${expected}`;
+    throw new RethreadError("bad_option", message, { expected, received: String(url), cause });
   }
   address.protocol = address.protocol.replace(/^http/, "ws");
-  if (!/^wss?:$/.test(address.protocol)) {
-    const expected = "https://, http://, wss:// or ws://";
-    const received = String(url);
-    throw new RethreadError("bad_option", `\`url\` must begin with ${expected}`, { expected, received });
-  }
   address.pathname = `${address.pathname.replace(/(\/v1\/ws)?\/?$/, "")}/v1/ws`;
   address.hash = "";
   return address.href;

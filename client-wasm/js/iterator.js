@@ -22,7 +22,7 @@ export class EventIterator {
 
   /** True once the loop has been told of a reset, until it asks for more. */
   get isVoid() {
-    return this.#queue?.isVoid ?? false;
+    return this.#queue?.isVoid;
   }
 
   /** The same for a loop that begins again. */

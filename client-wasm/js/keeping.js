@@ -25,7 +25,7 @@ export function kept(name) {
 export class Keeping {
   #address;
   #trouble;
-  #isMarked = false;
+  #isMarked;
   #knowUser;
   #store;
   #there;
@@ -36,11 +36,12 @@ export class Keeping {
   constructor(address, isWanted, trouble) {
     this.#address = address;
     this.#trouble = trouble;
-    if (!isWanted) this.#early = undefined;
-    // In a worker there is nothing to see, and something may be kept.
-    this.#isMarked = isWanted && kept(MARK) !== null;
     const user = new Promise((resolve) => (this.#knowUser = resolve));
-    this.#store = isWanted ? user.then((name) => this.#open(name)) : undefined;
+    if (isWanted) {
+      // In a worker there is nothing to see, and something may be kept.
+      this.#isMarked = kept(MARK) !== null;
+      this.#store = user.then((name) => this.#open(name));
+    } else this.#early = undefined;
   }
 
   /** Says whose threads these are; nothing is kept for nobody. */

@@ -2,9 +2,16 @@ const OF_GLOBAL = ["online", "offline", "pageshow"];
 // `freeze` and `resume` exist in Chromium only.
 const OF_DOCUMENT = ["visibilitychange", "freeze", "resume"];
 
+/** How often the clocks are compared, milliseconds. */
+const TICK_MS = 1000;
+/** The server has given up who said nothing for so long, milliseconds: two of its heartbeats. */
+const SLEPT_MS = 30_000;
+
 /**
  * Calls `hear` with "offline" or "hidden" where that is so now, and with "online", "offline",
- * "visible" and "hidden" from now on. Works in a worker, and where there are no such events.
+ * "visible" and "hidden" from now on; with "slept" when the device was asleep, which nothing tells: the
+ * time of day has gone on, and the clock by which timers run has not. Works in a worker, and where there
+ * are no such events.
  *
  * @returns a function that ends it.
  */
@@ -22,5 +29,16 @@ export function listenToPage(hear) {
   if (globalThis.navigator?.onLine === false) hear("offline");
   if (isHidden()) hear("hidden");
   each("addEventListener");
-  return () => each("removeEventListener");
+  const ahead = () => Date.now() - performance.now();
+  let was = ahead();
+  const tick = setInterval(() => {
+    if (ahead() - was > SLEPT_MS) hear("slept");
+    was = ahead();
+  }, TICK_MS);
+  // Outside of browsers nothing is to stay alive for this.
+  tick.unref?.();
+  return () => {
+    each("removeEventListener");
+    clearInterval(tick);
+  };
 }

@@ -5,7 +5,7 @@ const LOST = {
   timed_out: "the server did not answer in time",
   silent: "the server fell silent",
   closed: "the server closed the connection",
-  goodbye: "the server is restarting",
+  goodbye: "the server asks for a pause",
   token_refused: "the server asks for a new token",
   unreadable: "the server sent what is unreadable",
 };

@@ -52,6 +52,10 @@ class Tabs {
   #port;
   #ports = 0;
   #closed = false;
+  /** The page is put away or frozen: it must not lead. */
+  #isAway = false;
+  /** Ends this tab's waiting to lead. */
+  #waiting;
   #die;
 
   /** @param name what tabs must have in common to share: server, user and grants. */
@@ -64,8 +68,7 @@ class Tabs {
     // Held as long as this tab lives: how a leader learns that it does no more.
     const lives = new Promise((resolve) => (this.#die = resolve));
     navigator.locks.request(this.#nameOf(this.#tab), () => lives).catch(() => {});
-    globalThis.addEventListener?.("pagehide", this.#hide);
-    globalThis.addEventListener?.("pageshow", this.#show);
+    this.#listen("addEventListener");
     void navigator.locks.request(name, { ifAvailable: true }, (lock) => {
       if (lock) return this.#lead();
       this.#stand();
@@ -97,13 +100,37 @@ class Tabs {
     this.#resign?.();
     this.#die();
     this.#channel.close();
-    globalThis.removeEventListener?.("pagehide", this.#hide);
-    globalThis.removeEventListener?.("pageshow", this.#show);
+    this.#waiting?.abort();
+    this.#listen("removeEventListener");
   }
 
-  // A page that is put away must not lead: nothing runs in it.
-  #hide = () => this.#resign?.();
-  #show = ({ persisted }) => persisted && this.#stand();
+  #listen(change) {
+    for (const [on, away, back] of [
+      [globalThis, "pagehide", "pageshow"],
+      // In Chromium only.
+      [globalThis.document, "freeze", "resume"],
+    ]) {
+      on?.[change]?.(away, this.#hide);
+      on?.[change]?.(back, this.#show);
+    }
+  }
+
+  // Nothing runs in a page that is put away or frozen: another is to lead, and nothing is to wait for it
+  // in a channel that nobody reads. It comes back by itself.
+  #hide = () => {
+    this.#isAway = true;
+    this.#waiting?.abort();
+    this.#resign?.();
+    const port = this.#port;
+    if (!port) return;
+    this.#leave(port);
+    port.hear.closed(LEADER_GONE);
+  };
+  #show = () => {
+    if (!this.#isAway) return;
+    this.#isAway = false;
+    this.#stand();
+  };
 
   #nameOf(tab) {
     return `${this.#name}/${tab}`;
@@ -140,7 +167,10 @@ class Tabs {
 
   /** Waits until nobody leads, and leads. */
   #stand() {
-    this.#hold({});
+    if (this.#isAway || this.#closed) return;
+    this.#waiting?.abort();
+    this.#waiting = new AbortController();
+    this.#hold({ signal: this.#waiting.signal });
   }
 
   /** The leader does not answer: leads in its place. */
@@ -149,7 +179,8 @@ class Tabs {
   }
 
   #hold(how) {
-    const held = navigator.locks.request(this.#name, how, () => this.#closed || this.#lead());
+    const lead = () => this.#closed || this.#isAway || this.#lead();
+    const held = navigator.locks.request(this.#name, how, lead);
     // It was taken: by a tab that had no answer.
     held.catch(() => this.#deposed());
   }
@@ -165,7 +196,11 @@ class Tabs {
     });
     // Whoever was another leader's guest comes to this one.
     this.#say({ what: "led" });
-    this.#lost(LEADER_GONE, true);
+    const port = this.#port;
+    if (port && !port.isOpen) {
+      clearTimeout(port.timer);
+      this.#hub.attach(port.id, port.hear);
+    } else this.#lost(LEADER_GONE, true);
     return new Promise((resolve) => {
       this.#resign = () => {
         resolve();
@@ -180,8 +215,8 @@ class Tabs {
     if (!hub) return;
     this.#hub = this.#resign = undefined;
     hub.end(LEADER_GONE);
-    this.#lost(LEADER_GONE, true);
-    if (!this.#closed && !globalThis.document?.hidden) this.#stand();
+    this.#lost(LEADER_GONE, !this.#isAway);
+    this.#stand();
   }
 
   #receive({ from, to, what, frame, code }) {
@@ -205,6 +240,7 @@ class Tabs {
     if (!port || this.#hub || !to.includes(port.id)) return;
     clearTimeout(port.timer);
     if (what === "here") return;
+    port.isOpen = true;
     if (what === "opened") port.hear.opened(frame);
     else if (what === "frame") port.hear.frame(frame);
     else this.#lost(code, code === LEADER_GONE);

@@ -38,7 +38,7 @@ impl Driver {
     }
 
     /// Says what has happened to the page, or what it wants: `"connect"`, `"close"`, `"online"`,
-    /// `"offline"`, `"visible"` or `"hidden"`.
+    /// `"offline"`, `"visible"` or `"hidden"`; `"again"`: there is reason to try now.
     pub fn page(&self, what: JsValue) {
         let what = text(&what);
         self.0.say(|session, now| match what.as_str() {
@@ -47,6 +47,7 @@ impl Driver {
             "online" => session.handle_online(now),
             "offline" => session.handle_offline(now),
             "visible" => session.handle_visible(now),
+            "again" => session.handle_hint(now),
             _ => session.handle_hidden(now),
         });
     }

@@ -81,6 +81,8 @@ pub struct Session<B, E> {
     refused_token: Option<WireError>,
     connections: u32,
     dialed_at: Option<u64>,
+    /// The server has asked this connection to come back not before this.
+    return_at: Option<u64>,
     offline: bool,
     hidden: bool,
     actions: Vec<Action<E>>,
@@ -137,6 +139,7 @@ impl<B: Batch, E: Publishable> Session<B, E> {
             refused_token: None,
             connections: 0,
             dialed_at: None,
+            return_at: None,
             offline: false,
             hidden: false,
             actions: Vec::new(),

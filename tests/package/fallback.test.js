@@ -134,19 +134,27 @@ describe("where WebSocket is blocked", { concurrency: true }, () => {
   });
 
   test("a proxy that passes WebSocket's handshake and nothing more", async (t) => {
-    const { proxy, open, publish, publishDuring, errors } = await begin(t, "swallows");
-    const { page, over, caughtUp } = await open();
+    const { proxy, open, publish, publishDuring, wasAsked, errors } = await begin(t, "swallows");
+    const { page, load, over, caughtUp } = await open();
     await publishDuring(() => over("sse"));
     await caughtUp();
     // A handshake is no proof that it works again.
-    const before = proxy.asked.filter((asked) => asked.startsWith("UPGRADE")).length;
-    await until(
-      () => proxy.asked.filter((asked) => asked.startsWith("UPGRADE")).length > before,
-      () => "another try",
-    );
+    const before = wasAsked("UPGRADE");
+    await until(() => wasAsked("UPGRADE") > before, () => "another try");
     await publish(5);
     await caughtUp();
     assert.equal(await page.evaluate(() => window.client.status.transport), "sse");
+    // It is remembered: the next page does not try first.
+    const known = wasAsked("UPGRADE");
+    await load();
+    await over("sse");
+    await caughtUp();
+    assert.equal(wasAsked("UPGRADE"), known, "no WebSocket was tried");
+    // And back, when it works again.
+    proxy.mode = "passes";
+    proxy.cut();
+    await publishDuring(() => over("websocket"));
+    await caughtUp();
     assert.deepEqual(errors, []);
   });
 

@@ -1,22 +1,25 @@
-//! The load generator, built as the server would be in production, and the peers beside it.
+//! The load generator, the server that it measures, and the peers beside it.
 
 mod browser;
 mod instructions;
 mod peers;
 
-use std::time::Instant;
+use std::{process::Command, time::Instant};
 
 use anyhow::{Result, ensure};
 
-use crate::process;
+use crate::{process, repo};
 
-/// What `--quick` may take with all that is built for it, if that leaves any time: one repetition is
-/// made in any case.
-const QUICK_SECONDS: u64 = 165;
+/// What `--quick` may take with all that is built for it, in less than three minutes: the chores
+/// themselves were built before this looks at the clock. What says most is run once in any case.
+const QUICK_SECONDS: u64 = 150;
+/// The same for `--full`, in less than thirty minutes.
+const FULL_SECONDS: u64 = 28 * 60;
 
-/// Builds in release, then measures. What this does not know goes to the load generator.
+/// Builds, then measures. What this does not know goes to the load generator.
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
     let has = |flag: &str| arguments.iter().any(|argument| argument == flag);
+    let is_chosen = |flag: &str| arguments.iter().any(|argument| argument.starts_with(flag));
     if has("--instructions") {
         return process::timed("instructions of the hot path", || {
             instructions::check(has("--store"))
@@ -30,6 +33,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
             process::run(bench.args(names))
         });
     }
+    ensure!(cfg!(target_os = "linux"), "the load generator reads /proc and needs Linux");
     let write = arguments.iter().position(|argument| argument == "--write");
     let write = write.and_then(|at| arguments.get(at + 1)).map(String::as_str);
     if has("--browser") {
@@ -39,11 +43,17 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
         return browser::run(write);
     }
     let start = Instant::now();
-    // The page is not measured, and a server without it is the same server.
+    let is_quick = !has("--full") && !is_chosen("--case");
+    let profile = if is_quick { "bench-quick" } else { "release" };
     process::timed("the server and the load generator", || {
-        process::run(&mut process::cargo(
-            "build --release --package rethread --package rethread-bench",
-        ))
+        // Both at once, so that what both need is built once. The page is not measured, and a server
+        // without it is the same server.
+        let mut build = process::cargo("build --package rethread --package rethread-bench");
+        build.args(["--profile", profile, "--bin", "rethread", "--bin", "rethread-bench"]);
+        if has("--peers") {
+            build.args(["--bin", "rethread-bench-axum"]);
+        }
+        process::run(&mut build)
     })?;
     if has("--peers") {
         process::timed("peers", || {
@@ -51,15 +61,32 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
             Ok(())
         })?;
     }
-    ensure!(cfg!(target_os = "linux"), "the load generator reads /proc and needs Linux");
-    let built = start.elapsed().as_secs();
-    println!("\n== built and installed in {built} s; measuring");
-    let mut bench =
-        process::cargo("run --quiet --release --package rethread-bench --bin rethread-bench --");
-    bench.args(arguments);
-    if !has("--budget") {
-        bench.args(["--budget", &QUICK_SECONDS.saturating_sub(built).to_string()]);
+    // Before the rest, which takes what time is left. A machine without Chromium measures the rest.
+    if has("--full")
+        && !is_chosen("--case")
+        && let Err(error) = browser::run(write)
+    {
+        println!("the browser is left out: {error:#}");
     }
-    process::run(&mut bench)?;
-    if has("--full") && !has("--case") { browser::run(write) } else { Ok(()) }
+    let built = start.elapsed().as_secs();
+    println!("\n== after {built} s: the load generator");
+    let program = repo::target().join(profile).join("rethread-bench");
+    let mut bench = process::command(&program.to_string_lossy(), arguments);
+    if !is_chosen("--budget") && !is_chosen("--case") && !is_chosen("--repeat") {
+        let seconds = if is_quick { QUICK_SECONDS } else { FULL_SECONDS };
+        bench.args(["--budget", &seconds.saturating_sub(built).to_string()]);
+    }
+    become_it(bench)
+}
+
+/// In this process' place, so that Ctrl-C and signals are the load generator's: it reports what it has
+/// measured until then.
+#[cfg(unix)]
+fn become_it(mut program: Command) -> Result<()> {
+    Err(std::os::unix::process::CommandExt::exec(&mut program).into())
+}
+
+#[cfg(not(unix))]
+fn become_it(mut program: Command) -> Result<()> {
+    process::run(&mut program)
 }

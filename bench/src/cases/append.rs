@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 
-use super::{Run, Window, busy};
+use super::{Run, Window, busy, written};
 use crate::{
     check,
     dialect::Dialect,
@@ -39,6 +39,7 @@ fn measures(events: f64, cost: Cost, again: u64) -> Vec<Measure> {
     let mut measures = vec![
         Measure::new("stored, durable", "events/s", events / cost.seconds),
         Measure::new("server CPU per event", "us", cost.server / events * 1e6),
+        written(cost, events),
         Measure::new("repeated at the end, stored once", "events", again as f64),
     ];
     measures.extend(busy(cost));

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use super::{Run, Window, busy, mib};
+use super::{Run, Window, busy, mib, written};
 use crate::{
     load::{Begin, Load, Plan},
     report::Measure,
@@ -68,6 +68,7 @@ pub(super) fn run(run: &Run<'_>, shape: Shape) -> Result<Vec<Measure>> {
         Measure::new("server CPU per delivery", "us", cost.server / deliveries * 1e6),
         Measure::new("events in a frame, mean", "events", deliveries / frames),
         Measure::new("published", "events/s", deliveries / cost.seconds / subscribers),
+        written(cost, deliveries / subscribers),
         Measure::new("server memory", "MiB", mib(memory)),
     ];
     measures.extend(busy(cost));

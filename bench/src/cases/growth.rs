@@ -4,7 +4,7 @@ use std::{path::Path, time::Duration};
 
 use anyhow::{Result, ensure};
 
-use super::{Run, late::fill};
+use super::{Run, late::fill, swept, written};
 use crate::{
     events::{EVENT_BYTES, Random},
     load::{Load, Plan},
@@ -26,23 +26,24 @@ pub(super) fn threads(run: &Run<'_>) -> Result<Vec<Measure>> {
     let mut load = Load::new(&server.target, plan(1_000))?;
     let mut random = Random::new(11);
     let mut measures = Vec::new();
-    for threads in [1_000, 3_000, 10_000, 30_000, 100_000] {
+    let mut points = [1_000, 3_000, 10_000, 30_000, 100_000].into_iter();
+    let end = points.try_for_each(|threads| {
         if load.threads() < threads {
             load.add_threads("thread_", plan(threads - load.threads()))?;
         }
         let cost = appended(&mut load, &server, EVENTS, |_| random.below(threads as u64) as usize)?;
         measures.extend(of(cost, EVENTS, threads as u64, "threads"));
-    }
-    load.finish()?;
-    measures.sort_by_key(|measure| measure.name);
-    Ok(measures)
+        Ok(())
+    });
+    swept(measures, end.and_then(|()| load.finish()))
 }
 
 /// Threads at different lengths, one after the other.
 pub(super) fn length(run: &Run<'_>) -> Result<Vec<Measure>> {
     let server = run.start()?;
     let mut measures = Vec::new();
-    for length in [1_000, 10_000, 100_000, 1_000_000] {
+    let mut points = [1_000, 10_000, 100_000, 1_000_000].into_iter();
+    let end = points.try_for_each(|length: u64| {
         // As many threads as it takes to measure without making any of them twice as long.
         let pieces = (length as usize / PIECE).clamp(1, EVENTS / PIECE);
         let threads = (EVENTS / PIECE) / pieces;
@@ -56,13 +57,14 @@ pub(super) fn length(run: &Run<'_>) -> Result<Vec<Measure>> {
                 let cost = appended(&mut load, &server, PIECE, |_| thread)?;
                 all.seconds += cost.seconds;
                 all.server += cost.server;
+                all.written += cost.written;
             }
         }
         load.finish()?;
         measures.extend(of(all, threads * pieces * PIECE, length, "events long"));
-    }
-    measures.sort_by_key(|measure| measure.name);
-    Ok(measures)
+        Ok(())
+    });
+    swept(measures, end)
 }
 
 /// A data folder that grows.
@@ -76,7 +78,7 @@ pub(super) fn data(run: &Run<'_>) -> Result<Vec<Measure>> {
     let mut large = Load::with_prefix(&server.target, "thread_large_", plan(LARGE))?;
     let mut random = Random::new(13);
     let mut measures = Vec::new();
-    for point in points {
+    let end = points.iter().try_for_each(|point| {
         let mut before = 0;
         while folder_mb(server.data.path())? < *point {
             let mut place = 0;
@@ -93,11 +95,9 @@ pub(super) fn data(run: &Run<'_>) -> Result<Vec<Measure>> {
         let cost =
             appended(&mut small, &server, EVENTS, |_| random.below(THREADS as u64) as usize)?;
         measures.extend(of(cost, EVENTS, *point, "MB of data"));
-    }
-    large.finish()?;
-    small.finish()?;
-    measures.sort_by_key(|measure| measure.name);
-    Ok(measures)
+        Ok(())
+    });
+    swept(measures, end.and_then(|()| large.finish()).and_then(|()| small.finish()))
 }
 
 fn of(cost: Cost, events: usize, at: u64, what: &'static str) -> Vec<Measure> {
@@ -105,6 +105,7 @@ fn of(cost: Cost, events: usize, at: u64, what: &'static str) -> Vec<Measure> {
     [
         Measure::new("server CPU per event", "us", cost.server / events * 1e6),
         Measure::new("stored, durable", "events/s", events / cost.seconds),
+        written(cost, events),
     ]
     .map(|measure| measure.at(at, what))
     .to_vec()

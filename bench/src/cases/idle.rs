@@ -6,6 +6,7 @@ use super::{Run, mib};
 use crate::{
     load::{Begin, Load, Plan},
     report::Measure,
+    server::Cost,
 };
 
 const THREADS: usize = 50;
@@ -22,9 +23,12 @@ pub(super) fn run(run: &Run<'_>) -> Result<Vec<Measure>> {
     let before = server.memory()?;
     let mut measures = Vec::new();
     let mut connections = 0;
+    let mut dialled = Cost::default();
     let points = if run.is_full { &POINTS[..] } else { &POINTS[..POINTS_QUICK] };
     for point in points {
+        let span = server.span()?;
         load.subscribe(point - connections, Begin::Start)?;
+        dialled.server += span.end(&server)?.server;
         connections = *point;
         // A connection that has never delivered is not yet what it will be.
         for thread in 0..THREADS {
@@ -48,6 +52,11 @@ pub(super) fn run(run: &Run<'_>) -> Result<Vec<Measure>> {
         Measure::new("memory each, with the most connections", "KiB", used),
         Measure::new("memory each, after a burst of 256 events", "KiB", busy),
         Measure::new("server memory before", "MiB", mib(before)),
+        Measure::new(
+            "server CPU per connection, with its subscription",
+            "us",
+            dialled.server / connections as f64 * 1e6,
+        ),
     ]);
     Ok(measures)
 }

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use hdrhistogram::Histogram;
 
-use super::{Run, WARM_UP, busy};
+use super::{Run, WARM_UP, busy, per_delivery, written};
 use crate::{
     load::{Begin, Load, Plan},
     machine,
@@ -45,6 +45,8 @@ pub(super) fn run(run: &Run<'_>, shape: Shape) -> Result<Vec<Measure>> {
         Measure::new("publish to receive, max", "ms", paced.ms(1.0)),
         Measure::new("this disk: 4 KiB write + fdatasync, p50", "ms", disk(&fsync, 0.5)),
         Measure::new("this disk: 4 KiB write + fdatasync, p99", "ms", disk(&fsync, 0.99)),
+        per_delivery(&paced),
+        written(paced.cost, paced.deliveries as f64 / shape.subscribers as f64),
         server_busy,
     ])
 }

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use super::{Run, WARM_UP, late::fill, mib};
+use super::{Run, WARM_UP, late::fill, mib, per_delivery};
 use crate::{
     load::{Begin, Load, Plan},
-    pace::{Go, Pace},
+    pace::{Go, Pace, Paced},
     report::Measure,
 };
 
@@ -53,6 +53,7 @@ pub(super) fn run(run: &Run<'_>) -> Result<Vec<Measure>> {
     load.drain()?;
     load.compare()?;
     let each = |more: u64, less: u64, readers| more.saturating_sub(less) as f64 / readers as f64;
+    let micros = |paced: &Paced| per_delivery(paced).value;
     let (for_fast, for_slow) = (each(before, empty, FAST), each(after, before, SLOW));
     Ok(vec![
         Measure::new("the others' p50, before", "ms", calm.ms(0.5)),
@@ -60,6 +61,12 @@ pub(super) fn run(run: &Run<'_>) -> Result<Vec<Measure>> {
         Measure::new("the others' p99, before", "ms", calm.ms(0.99)),
         Measure::new("the others' p99, beside slow readers", "ms", with.ms(0.99)),
         Measure::new("the others' p99, beside by before", "ratio", with.ms(0.99) / calm.ms(0.99)),
+        Measure::new("server CPU per delivery to the others, before", "us", micros(&calm)),
+        Measure::new(
+            "server CPU per delivery to the others, beside slow readers",
+            "us",
+            micros(&with),
+        ),
         Measure::new("server memory, before", "MiB", mib(before)),
         Measure::new("server memory, beside slow readers", "MiB", mib(after)),
         Measure::new("server memory for each reader that keeps up", "KiB", for_fast / 1_024.0),

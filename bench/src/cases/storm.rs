@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 
-use super::{Run, WARM_UP, busy};
+use super::{Run, WARM_UP, busy, per_delivery};
 use crate::{
     load::{Begin, Load, Plan},
     pace::{Go, Pace},
@@ -73,6 +73,7 @@ pub(super) fn run(run: &Run<'_>) -> Result<Vec<Measure>> {
             storm.ms(0.99) / calm.ms(0.99),
         ),
     ];
+    measures.push(per_delivery(&storm));
     measures.extend(busy(storm.cost));
     Ok(measures)
 }

@@ -81,6 +81,11 @@ pub(super) fn hear(
     Ok(Heard::Nothing)
 }
 
+/// The server has turned a publish away, for it has more to do than it can.
+#[derive(Debug, thiserror::Error)]
+#[error("the server said {0}")]
+pub(crate) struct SlowDown(String);
+
 /// What a server may say at any time; everything else is a failure of the measurement.
 ///
 /// # Errors
@@ -89,5 +94,9 @@ pub(crate) fn idle_word(payload: &[u8]) -> Result<()> {
     if payload.starts_with(br#"{"op":"beat""#) || payload.starts_with(br#"{"op":"welcome""#) {
         return Ok(());
     }
-    bail!("the server said {}", String::from_utf8_lossy(&payload[..payload.len().min(500)]))
+    let said = String::from_utf8_lossy(&payload[..payload.len().min(500)]);
+    if said.contains(r#""code":"slow_down""#) {
+        return Err(SlowDown(said.into_owned()).into());
+    }
+    bail!("the server said {said}")
 }

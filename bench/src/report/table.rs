@@ -6,6 +6,9 @@ use std::fmt::Write;
 use super::{Results, Rows, Spread, number};
 use crate::contender::Contender;
 
+/// What the names of measures begin with, or have in them, that say what an event costs.
+const CPU: &str = "server CPU per";
+
 /// A line of a table: a measure of one contender.
 #[derive(Debug)]
 pub(super) struct Line {
@@ -17,6 +20,8 @@ pub(super) struct Line {
     pub(super) ratio: Option<f64>,
     /// True for the first line of a measure.
     pub(super) is_first: bool,
+    /// True for a point of several.
+    pub(super) is_of_sweep: bool,
 }
 
 /// The lines of a case.
@@ -39,11 +44,36 @@ pub(super) fn lines(rows: &Rows) -> Vec<Line> {
                 spread,
                 ratio,
                 is_first,
+                is_of_sweep: at.is_some(),
             });
             is_first = false;
         }
     }
     lines
+}
+
+/// What an event costs each contender in CPU time: a line for each case and contender, which a busy
+/// machine changes least.
+pub(super) fn of_cpu(results: &Results) -> Vec<(&'static str, Line)> {
+    let is_cost = |line: &Line| line.title.contains(CPU) && !line.is_of_sweep;
+    let of = |rows| lines(rows).into_iter().filter(is_cost);
+    results.cases.iter().flat_map(|rows| of(rows).map(|line| (rows.case, line))).collect()
+}
+
+/// The same, as it is printed.
+pub(crate) fn costs(results: &Results) -> String {
+    let mut text = String::from("server CPU, microseconds\n");
+    for (case, line) in of_cpu(results) {
+        let Line { title, contender, spread: Spread { median, .. }, ratio, .. } = line;
+        let what = title.trim_start_matches(CPU).trim_start();
+        let ratio = ratio.map_or_else(String::new, |ratio| format!("{}x", number(ratio)));
+        let _ = writeln!(
+            text,
+            "  {case:<22} {what:<52} {contender:<10}{:>12}  {ratio:>12}",
+            number(median)
+        );
+    }
+    text
 }
 
 /// The tables of all cases.

@@ -11,12 +11,12 @@ mod events;
 
 use std::{cell::RefCell, fmt, rc::Rc};
 
-use gloo_net::http::{Request, RequestBuilder};
+use gloo_net::http::{Request, RequestBuilder, Response};
 use js_sys::{JSON, Reflect, Uint8Array};
 use rethread_shared::limits::FRAME_BYTES_MAX;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::{JsFuture, spawn_local};
-use web_sys::{AbortController, ReadableStreamDefaultReader};
+use web_sys::{AbortController, ReadableStreamDefaultReader, RequestRedirect};
 
 use events::Events;
 
@@ -40,6 +40,10 @@ extern "C" {
     /// It is over, with the code that the server sent, or 0.
     #[wasm_bindgen(method, structural)]
     fn closed(this: &Hear, code: u16);
+
+    /// It is over: a request was answered by what is no stream, or not as the server does.
+    #[wasm_bindgen(method, structural)]
+    fn refused(this: &Hear, answer: web_sys::Response);
 }
 
 /// A connection. It begins with the first frame that is sent, which must be `hello`.
@@ -120,9 +124,10 @@ impl Inner {
 
     async fn read(self: &Rc<Self>, first: String) -> Option<u16> {
         let answer = self.post(&self.address).body(first).ok()?.send().await.ok()?;
-        let kind = answer.headers().get("content-type")?;
+        let kind = answer.headers().get("content-type").unwrap_or_default();
         // A page that asks to log in is no stream.
         if !answer.ok() || !kind.starts_with("text/event-stream") {
+            self.refuse(answer);
             return None;
         }
         let reader: ReadableStreamDefaultReader = answer.body()?.get_reader().unchecked_into();
@@ -190,20 +195,37 @@ impl Inner {
             self.post(&address).header("authorization", &token)
         };
         let answer = request.body(batch).ok()?.send().await.ok()?;
-        answer.ok().then_some(())
+        if !answer.ok() {
+            self.refuse(answer);
+            return None;
+        }
+        Some(())
     }
 
     fn post(&self, address: &str) -> RequestBuilder {
         Request::post(address)
             .header("content-type", "application/x-ndjson")
+            // The server sends nobody elsewhere; a page to log in to the network does.
+            .redirect(RequestRedirect::Manual)
             .abort_signal(Some(&self.abort.signal()))
     }
 
     fn end(&self, code: u16) {
-        if !std::mem::replace(&mut self.state.borrow_mut().is_over, true) {
+        if self.is_first_end() {
             self.abort.abort();
             self.hear.closed(code);
         }
+    }
+
+    /// Ends it; what the answer says is still to be read.
+    fn refuse(&self, answer: Response) {
+        if self.is_first_end() {
+            self.hear.refused(answer.into());
+        }
+    }
+
+    fn is_first_end(&self) -> bool {
+        !std::mem::replace(&mut self.state.borrow_mut().is_over, true)
     }
 }
 

@@ -1,7 +1,7 @@
 //! The life of a connection: dial, greet, lose, wait; its timers; what the page says.
 
 use rethread_shared::{
-    WireError,
+    ErrorCode, WireError,
     code::CloseClass,
     frame::{ClientFrame, Hello, Welcome},
     limits::{BACKOFF_MAX, DIAL_DEADLINE, HEARTBEATS_MISSED_MAX, NUDGE_GAP, PROBE_DEADLINE},
@@ -35,15 +35,18 @@ impl<B: Batch, E: Publishable> Session<B, E> {
         let class = code.map_or(CloseClass::Transient, CloseClass::of);
         match class {
             CloseClass::Transient => {
-                let goodbye = matches!(&self.state, State::Online(o) if o.return_at.is_some());
                 let why = match code {
-                    _ if goodbye => Lost::Goodbye,
+                    _ if self.return_at.is_some() => Lost::Goodbye,
                     Some(code) => Lost::Closed(code),
                     None => Lost::Failed,
                 };
                 self.lose(why, None, now);
             }
-            CloseClass::NewToken => self.renew_token(None, None, now),
+            CloseClass::NewToken => {
+                // Nothing said why before it: the connection's time was up.
+                let error = WireError::new(ErrorCode::TokenExpired, "the token has expired");
+                self.renew_token(Some(error), None, now);
+            }
             CloseClass::Terminal => self.end(Closed::ByServer(code.unwrap_or_default()), None),
         }
     }
@@ -81,8 +84,12 @@ impl<B: Batch, E: Publishable> Session<B, E> {
         }
     }
 
-    /// The device has a network again.
+    /// The device has a network again. A dial that was begun without one may hang: it is given up.
     pub fn handle_online(&mut self, now: u64) {
+        let is_old = self.dialed_at.is_some_and(|at| at + millis(NUDGE_GAP) <= now);
+        if is_old && !matches!(self.state, State::Online(_)) {
+            self.lose(Lost::TimedOut, None, now);
+        }
         let was_waiting = self.offline && matches!(self.state, State::Waiting { .. });
         self.offline = false;
         if !self.nudge(now) && was_waiting {
@@ -112,6 +119,11 @@ impl<B: Batch, E: Publishable> Session<B, E> {
         self.nudge(now);
     }
 
+    /// There is reason to think that a dial would succeed now, or that the connection is dead.
+    pub fn handle_hint(&mut self, now: u64) {
+        self.nudge(now);
+    }
+
     /// The page is out of view: its timers may come late, so from now on a `ping` is sent with what
     /// arrives, when it is half due.
     pub fn handle_hidden(&mut self, _now: u64) {
@@ -123,6 +135,7 @@ impl<B: Batch, E: Publishable> Session<B, E> {
         let connection = ConnectionId(self.connections);
         let (attempt, wish) = (self.backoff.attempt(), self.wish);
         self.dialed_at = Some(now);
+        self.return_at = None;
         self.state = State::Dialing { connection, attempt, wish };
         self.timers.stop_all();
         self.timers.set(Timer::Connect, now + millis(DIAL_DEADLINE));
@@ -150,7 +163,6 @@ impl<B: Batch, E: Publishable> Session<B, E> {
             limits: welcome.limits,
             sent_at: now,
             heard_at: now,
-            return_at: None,
         });
         self.timers.set(Timer::KeepAlive, now + heartbeat);
         self.notify_status();
@@ -207,15 +219,13 @@ impl<B: Batch, E: Publishable> Session<B, E> {
     /// The connection is no more: wait, then dial. `code` is for the driver, which must close it.
     pub(super) fn lose(&mut self, why: Lost, code: Option<u16>, now: u64) {
         let Some(connection) = self.state.connection() else { return };
-        let (mut code, mut not_before) = (code, now);
+        let mut code = code;
         match &self.state {
-            State::Online(online) => {
-                self.backoff.was_up(now.saturating_sub(online.since));
-                not_before = online.return_at.unwrap_or(now).max(now);
-            }
+            State::Online(online) => self.backoff.was_up(now.saturating_sub(online.since)),
             State::Dialing { .. } => code = None,
             _ => {}
         }
+        let not_before = self.return_at.unwrap_or(now).max(now);
         if code.is_some() || why == Lost::TimedOut {
             self.actions.push(Action::Disconnect { connection, code });
         }

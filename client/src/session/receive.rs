@@ -25,11 +25,7 @@ impl<B: Batch, E: Publishable> Session<B, E> {
                 self.heard(now);
             }
             ServerFrame::Error(error) => self.handle_error(error, now),
-            ServerFrame::Goodbye(goodbye) => {
-                if let State::Online(online) = &mut self.state {
-                    online.return_at = Some(now + goodbye.retry_after_ms);
-                }
-            }
+            ServerFrame::Goodbye(goodbye) => self.return_at = Some(now + goodbye.retry_after_ms),
             // Nothing else may come before `welcome`.
             _ if greeting => {}
             ServerFrame::Events(events) => self.handle_events(events, now),
@@ -171,6 +167,10 @@ impl<B: Batch, E: Publishable> Session<B, E> {
                 None => {}
             }
         } else {
+            // Before `welcome` it says why the connection will be closed.
+            if let (State::Greeting { .. }, Some(wait)) = (&self.state, error.retry_after_ms) {
+                self.return_at = Some(now + wait);
+            }
             self.notices.push(Notice::Refused(error));
         }
     }

@@ -31,8 +31,6 @@ pub(super) struct Online {
     /// When something was last sent and heard.
     pub(super) sent_at: u64,
     pub(super) heard_at: u64,
-    /// The server has said goodbye; come back not before this.
-    pub(super) return_at: Option<u64>,
 }
 
 impl State {

@@ -21,8 +21,9 @@ const TYPES = {
   ".wasm": "application/wasm",
 };
 
-export const launch = () =>
-  chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: FLAGS });
+/** @param options for Playwright, beside those. */
+export const launch = (options = {}) =>
+  chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: FLAGS, ...options });
 
 /** Serves a folder as any static host would; `headers` go with every answer. */
 export async function serve(folder, headers = {}) {

@@ -1,5 +1,7 @@
-import { createServer, request as ask } from "node:http";
+import { STATUS_CODES, createServer, request as ask } from "node:http";
 import { connect } from "node:net";
+import { performance } from "node:perf_hooks";
+import { Transform } from "node:stream";
 
 /**
  * An HTTP proxy to a server, as networks have them. What it does to connections is its `mode`, which may
@@ -8,13 +10,27 @@ import { connect } from "node:net";
  * - "passes": nothing;
  * - "refuses": it knows no WebSocket;
  * - "swallows": it lets a WebSocket's handshake pass, and nothing more;
- * - "buffers": as "refuses", and an answer is passed on when it is whole.
+ * - "buffers": as "refuses", and an answer is passed on when it is whole;
+ * - "answers": what comes gets `answer`, not the server's, where it is one of `answersTo`; else it passes;
+ * - "hangs": what comes gets no answer at all.
  */
 export class Proxy {
   mode;
-  /** The requests that came: `GET /healthz`, `UPGRADE /v1/ws`. */
+  /** The requests that came: `GET /healthz`, `UPGRADE /v1/ws`; and when, by this process's clock. */
   asked = [];
+  askedAt = [];
   url;
+  /** What "answers" answers with: `{status, headers, body}`. */
+  answer;
+  answersTo = /./;
+  /** Where this is set, what is no endpoint of the server's is asked of this site: a page of the same origin. */
+  site;
+  /** How long each piece is held back, either way, milliseconds. */
+  holdMs = 0;
+  /** Connections on which nothing passes for so long are cut, milliseconds. */
+  idleMs = 0;
+  /** How many were. */
+  idle = 0;
   #target;
   #server;
   #sockets = new Set();
@@ -28,6 +44,9 @@ export class Proxy {
     await proxy.#listen();
     return proxy;
   }
+
+  /** How many WebSockets are open to the server. */
+  open = 0;
 
   /** Ends every connection that is open; new ones pass. */
   cut() {
@@ -74,20 +93,38 @@ export class Proxy {
   }
 
   #pass(request, response) {
-    this.asked.push(`${request.method} ${request.url}`);
-    const { hostname, port } = this.#target;
+    if (this.site && !/^\/(v1|healthz)/.test(request.url)) return this.#onward(this.site, request, response);
+    const what = this.#note(`${request.method} ${request.url}`);
+    if (this.mode === "hangs") return;
+    if (this.mode === "answers" && this.answersTo.test(what)) {
+      const { status, headers, body = "" } = this.answer;
+      response.writeHead(status, { ...headers, connection: "close" }).end(body);
+      return;
+    }
+    this.#onward(this.#target, request, response);
+  }
+
+  #note(what) {
+    this.asked.push(what);
+    this.askedAt.push(performance.now());
+    return what;
+  }
+
+  #onward({ hostname, port }, request, response) {
     const { method, url: path, headers } = request;
     const isBuffering = this.mode === "buffers";
     const onward = ask({ hostname, port, method, path, headers }, (answer) => {
       const pieces = [];
-      answer.on("data", (piece) => (isBuffering ? pieces.push(piece) : response.write(piece)));
-      answer.on("close", () => {
-        if (!answer.complete) return response.destroy();
+      const held = answer.pipe(this.#held());
+      held.on("data", (piece) => (isBuffering ? pieces.push(piece) : response.write(piece)));
+      answer.on("close", () => !answer.complete && response.destroy());
+      held.on("end", () => {
         if (isBuffering) response.writeHead(answer.statusCode, answer.headers);
         for (const piece of pieces) response.write(piece);
         response.end();
       });
       if (!isBuffering) response.writeHead(answer.statusCode, answer.headers).flushHeaders();
+      this.#watch(response.socket);
       this.#line(answer, { stall: () => answer.pause(), release: () => answer.resume() });
     });
     onward.on("error", () => response.destroy());
@@ -96,7 +133,14 @@ export class Proxy {
   }
 
   #upgrade(request, socket, head) {
-    this.asked.push(`UPGRADE ${request.url}`);
+    const what = this.#note(`UPGRADE ${request.url}`);
+    if (this.mode === "hangs") return;
+    if (this.mode === "answers" && this.answersTo.test(what)) {
+      const { status, headers, body = "" } = this.answer;
+      const lines = Object.entries({ ...headers, connection: "close" }).map(([name, value]) => `${name}: ${value}\r\n`);
+      socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${lines.join("")}\r\n${body}`);
+      return;
+    }
     if (this.mode === "refuses" || this.mode === "buffers") {
       socket.end("HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
       return;
@@ -110,18 +154,26 @@ export class Proxy {
       onward.write(head);
     });
     this.#hold(onward);
-    onward.on("close", () => socket.destroy());
+    this.open += 1;
+    onward.on("close", () => {
+      this.open -= 1;
+      socket.destroy();
+    });
     socket.on("close", () => onward.destroy());
-    if (this.mode === "passes") {
+    if (this.mode !== "swallows") {
+      const [up, down] = [this.#held(), this.#held()];
+      up.pipe(onward);
+      down.pipe(socket);
       const release = () => {
-        socket.pipe(onward);
-        onward.pipe(socket);
+        socket.pipe(up);
+        onward.pipe(down);
       };
       const stall = () => {
-        socket.unpipe(onward).pause();
-        onward.unpipe(socket).pause();
+        socket.unpipe(up).pause();
+        onward.unpipe(down).pause();
       };
       release();
+      this.#watch(socket);
       this.#line(socket, { stall, release });
       return;
     }
@@ -129,5 +181,34 @@ export class Proxy {
     onward.once("data", (answer) => socket.write(answer));
     onward.on("data", () => {});
     socket.on("data", () => {});
+  }
+
+  /** Passes pieces on; those that come while one is held back go with it. */
+  #held() {
+    const waiting = [];
+    const release = () => waiting.splice(0).forEach((piece) => held.push(piece));
+    const held = new Transform({
+      transform: (piece, _, done) => {
+        if (waiting.push(piece) === 1) {
+          if (this.holdMs > 0) setTimeout(release, this.holdMs);
+          else release();
+        }
+        done();
+      },
+      flush: (done) => {
+        release();
+        done();
+      },
+    });
+    return held;
+  }
+
+  /** Cuts a connection on which nothing passes. */
+  #watch(socket) {
+    if (this.idleMs === 0) return;
+    socket.setTimeout(this.idleMs, () => {
+      this.idle += 1;
+      socket.destroy();
+    });
   }
 }

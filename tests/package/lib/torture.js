@@ -13,6 +13,16 @@ import { until } from "./until.js";
 async function equip({ options, threads }) {
   const { connect, RethreadError } = await import("@rethread/client");
   const notes = {};
+  // A function that brings the first of these; for a new one it goes on to the next, as long as there is one.
+  window.tokens = options.tokens;
+  window.wishes = [];
+  if (options.tokens) {
+    options.token = async ({ refused }) => {
+      wishes.push(refused);
+      if (refused && tokens.length > 1) tokens.shift();
+      return tokens[0];
+    };
+  }
   /** Follows a thread, from the first event or as `after` says. */
   const follow = (id, how = {}) => {
     const thread = window.client.thread(id, how);
@@ -63,13 +73,14 @@ export class Torture {
   /**
    * @param words further arguments of `rethread serve`.
    * @param mode the proxy's, see proxy.js.
+   * @param browser how it is launched, see browser.js.
    */
-  static async start({ words = [], mode = "passes" } = {}) {
+  static async start({ words = [], mode = "passes", browser = {} } = {}) {
     const torture = new Torture();
     torture.#project = install("projects/plain");
     try {
       [torture.browser, torture.server, torture.#site] = await Promise.all([
-        launch(),
+        launch(browser),
         Server.start(words),
         serve(torture.#project.folder),
       ]);
@@ -93,15 +104,16 @@ export class Torture {
    *
    * @param context a context of the browser: pages of one share tabs and what is kept; default: a new one,
    *   which is closed with the page.
-   * @param options for `connect`, beside `url` and `token`.
+   * @param options for `connect`, beside `url` and `token`; `tokens` are for a function that brings them.
    * @param before is called with the page before it loads.
+   * @param site where the page comes from.
    */
-  async open({ context, threads = [], options = {}, before } = {}) {
+  async open({ context, threads = [], options = {}, before, site = this.siteUrl } = {}) {
     const own = context === undefined;
     context ??= await this.browser.newContext();
     const page = await context.newPage();
     const given = { url: this.proxy.url, token: await this.server.token(), ...options };
-    const tab = new Tab(this, page, { own, threads: [...threads], options: given });
+    const tab = new Tab(this, page, { own, site, threads: [...threads], options: given });
     await before?.(page);
     await tab.load();
     return tab;
@@ -159,10 +171,12 @@ class Tab {
   options;
   #torture;
   #own;
+  #site;
 
-  constructor(torture, page, { own, threads, options }) {
+  constructor(torture, page, { own, site, threads, options }) {
     this.#torture = torture;
     this.#own = own;
+    this.#site = site;
     this.page = page;
     this.threads = threads;
     this.options = options;
@@ -171,7 +185,7 @@ class Tab {
 
   /** Loads the page, or loads it again; `more` are further options for `connect`. */
   async load(more = {}) {
-    await this.page.goto(this.#torture.siteUrl);
+    await this.page.goto(this.#site);
     const given = { options: { ...this.options, ...more }, threads: this.threads };
     await this.page.evaluate(`(${equip})(${JSON.stringify(given)})`);
   }

@@ -182,6 +182,30 @@ fn without_a_network_it_is_tried_seldom_and_with_one_at_once() {
 }
 
 #[test]
+fn a_dial_that_hangs_is_given_up_when_the_network_is_back() {
+    for is_open in [false, true] {
+        let mut desk = Desk::new();
+        if is_open {
+            desk.open();
+        }
+        let hung = desk.connection;
+        desk.pass(500);
+        desk.session.handle_online(desk.now);
+        desk.drain();
+        assert_eq!(desk.connection, hung, "one that was just begun is not");
+        desk.pass(500);
+        desk.session.handle_online(desk.now);
+        desk.drain();
+        assert_ne!(desk.connection, hung);
+        assert!(matches!(desk.session.status(), Status::Connecting { .. }), "at once");
+    }
+    let mut desk = Desk::online();
+    desk.pass(5_000);
+    desk.session.handle_online(desk.now);
+    assert_eq!(desk.session.status(), Status::Online, "one that stands is asked whether it lives");
+}
+
+#[test]
 fn goodbye_says_when_to_come_back() {
     let mut desk = Desk::online();
     let reason = "shutdown".into();
@@ -198,6 +222,28 @@ fn goodbye_says_when_to_come_back() {
     assert!(matches!(desk.session.status(), Status::Waiting { .. }), "not even a nudge");
     desk.pass(1_000);
     assert!(matches!(desk.session.status(), Status::Connecting { .. }));
+}
+
+#[test]
+fn a_server_that_refuses_the_greeting_says_when_to_come_back() {
+    let goodbye = Goodbye { reason: "slow_down".into(), retry_after_ms: 4_000 };
+    let refusals =
+        [ServerFrame::Goodbye(goodbye), error(None, None, ErrorCode::KeysUnavailable, Some(4_000))];
+    for refusal in refusals {
+        let mut desk = Desk::new();
+        desk.open();
+        desk.frame(refusal);
+        desk.closed(Some(4004));
+        desk.session.handle_visible(desk.now);
+        desk.pass(3_999);
+        assert!(matches!(desk.session.status(), Status::Waiting { .. }), "not even a nudge");
+        desk.pass(300);
+        assert!(matches!(desk.session.status(), Status::Connecting { .. }));
+        // It counts once.
+        desk.closed(None);
+        desk.pass(500);
+        assert!(matches!(desk.session.status(), Status::Connecting { .. }));
+    }
 }
 
 #[test]
@@ -234,6 +280,20 @@ fn without_a_new_token_it_is_over() {
     desk.session.handle_no_token(desk.connection.unwrap());
     let closed = desk.session.status();
     assert!(matches!(closed, Status::Closed(Closed::Unauthorized(Some(_)))), "{closed:?}");
+}
+
+#[test]
+fn a_token_that_expires_on_the_connection_is_named_at_the_end() {
+    let mut desk = Desk::online();
+    desk.closed(Some(4200));
+    while desk.wish != Some(TokenWish::New) {
+        desk.pass(10);
+    }
+    desk.session.handle_no_token(desk.connection.unwrap());
+    let Status::Closed(Closed::Unauthorized(Some(error))) = desk.session.status() else {
+        panic!("{:?}", desk.session.status());
+    };
+    assert_eq!(error.code, ErrorCode::TokenExpired);
 }
 
 #[test]
