@@ -161,7 +161,7 @@ impl Plan<'_> {
         Run { home: self.home, contender, length: self.length, is_full: self.is_full }
     }
 
-    /// Who takes part in a case, another one first each time; without those that cannot do it.
+    /// Who takes part in a case, another one first each time; without peers that cannot do it.
     fn order(&self, case: &Case, turn: u32, failures: &[Failure]) -> Vec<Contender> {
         let mut order = self.contenders.clone();
         if !order.is_empty() {
@@ -171,7 +171,9 @@ impl Plan<'_> {
         order.retain(|contender| {
             let is_it =
                 |failure: &Failure| failure.case == case.name && failure.contender == *contender;
-            case.contenders.contains(contender) && !failures.iter().any(is_it)
+            // The one that it is all about is always asked.
+            let is_asked = *contender == Contender::Rethread || !failures.iter().any(is_it);
+            case.contenders.contains(contender) && is_asked
         });
         order
     }

@@ -1,8 +1,10 @@
 //! The desk: which connection works on what. Hands waiting work to agents, and knows when a run's
 //! agent is gone. Pure bookkeeping under one lock; [`super::asking`] does what it says.
 
+mod notes;
+
 use std::{
-    collections::{BTreeSet, VecDeque},
+    collections::{BTreeSet, HashMap, HashSet, VecDeque},
     sync::Arc,
 };
 
@@ -13,12 +15,9 @@ use rethread_shared::{
     limits::{NAME_BYTES_MAX, SERVED_AGENTS_MAX, WORK_WAITING_MAX},
 };
 use serde::{Deserialize, Serialize};
-use tokio::sync::mpsc;
 
-use crate::{
-    auth::Grant,
-    hash::{Map, Set},
-};
+use crate::auth::Grant;
+pub use notes::{Inbox, Notes, notes};
 
 /// Names a connection within this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -62,8 +61,8 @@ enum Place {
 #[derive(Debug)]
 struct Agent {
     names: Vec<String>,
-    notes: mpsc::Sender<Note>,
-    runs: Set<RunId>,
+    notes: Notes,
+    runs: HashSet<RunId>,
     /// Which threads' work it may be given.
     may: Arc<Grant>,
 }
@@ -114,11 +113,11 @@ pub struct Desk {
 
 #[derive(Debug, Default)]
 struct Books {
-    agents: Map<ConnectionId, Agent>,
+    agents: HashMap<ConnectionId, Agent>,
     /// Those of `agents` that offered to take work: few among many browsers.
     serving: BTreeSet<ConnectionId>,
     waiting: VecDeque<Waiting>,
-    places: Map<RunId, Place>,
+    places: HashMap<RunId, Place>,
     /// How many of `places` are offers.
     offered: usize,
     clock: u64,
@@ -144,8 +143,8 @@ pub enum Mark {
 
 impl Desk {
     /// A connection that publishes or serves; its notes go to `notes`.
-    pub fn open(&self, connection: ConnectionId, notes: mpsc::Sender<Note>, may: Arc<Grant>) {
-        let agent = Agent { names: Vec::new(), notes, runs: Set::default(), may };
+    pub fn open(&self, connection: ConnectionId, notes: Notes, may: Arc<Grant>) {
+        let agent = Agent { names: Vec::new(), notes, runs: HashSet::new(), may };
         self.books.lock().agents.insert(connection, agent);
     }
 
@@ -201,7 +200,7 @@ impl Desk {
     }
 
     /// How a connection is told things.
-    pub fn notes(&self, connection: ConnectionId) -> Option<mpsc::Sender<Note>> {
+    pub fn notes(&self, connection: ConnectionId) -> Option<Notes> {
         self.books.lock().agents.get(&connection).map(|agent| agent.notes.clone())
     }
 
@@ -311,7 +310,7 @@ impl Desk {
     }
 
     /// A run is over. Gives the connection that worked on it, to be told.
-    pub fn over(&self, run: &RunId) -> Option<mpsc::Sender<Note>> {
+    pub fn over(&self, run: &RunId) -> Option<Notes> {
         let mut books = self.books.lock();
         books.waiting.retain(|waiting| waiting.work.run != *run);
         let (Place::Offered { to: connection, .. } | Place::With { connection }) =
@@ -410,7 +409,7 @@ impl Books {
             let agent = self.agents.get_mut(&to).expect("the taker is there");
             let work = Work { agent: name, ..waiting.work.clone() };
             let run = work.run.clone();
-            if agent.notes.try_send(Note::Work(work)).is_err() {
+            if !agent.notes.put(Note::Work(work)) {
                 kept.push_back(waiting);
                 continue;
             }
@@ -427,7 +426,7 @@ impl Books {
             .iter()
             .filter_map(|id| self.agents.get_key_value(id))
             .filter(|(_, agent)| {
-                agent.may.covers(&waiting.owner, &waiting.work.thread) && agent.notes.capacity() > 0
+                agent.may.covers(&waiting.owner, &waiting.work.thread) && agent.notes.has_room()
             })
             .filter_map(|(id, agent)| {
                 let name = match &waiting.agent {
