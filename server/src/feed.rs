@@ -12,13 +12,13 @@ use std::sync::{
 use rethread_shared::{
     Epoch, Position, ThreadId,
     frame::{Reset, ResetReason, Start, Subscribed},
-    limits::{PAGE_BYTES_MAX, PAGE_EVENTS_MAX},
+    limits::{PAGE_BYTES_MAX, PAGE_EVENTS_MAX, REPLAY_FRAME_BYTES_MAX},
 };
 
 use crate::{
     log::{
-        Log, LogError, PageLimit,
-        frame::Frame,
+        Log, LogError, PageLimit, Record,
+        frame::{Frame, pieces},
         tail::{Follow, Next, Wake},
     },
     metrics::meters::{FeedCount, FeedState, Feeds},
@@ -30,6 +30,16 @@ pub struct Feed {
     cursor: Arc<Cursor>,
     follow: Follow,
     count: FeedCount,
+    replay: Replay,
+}
+
+/// What was read from the log.
+#[derive(Debug)]
+struct Replay {
+    /// Frames that come next, the last first.
+    frames: Vec<Frame>,
+    /// Bytes that are read next time: more each time, for one that takes all at once.
+    bytes: usize,
 }
 
 /// Where a subscription is. Moved by its feed; read by whoever wants to know.
@@ -107,7 +117,10 @@ impl Feed {
         let thread = thread.clone();
         let opening = Opening::new(&thread, epoch, head, cursor, reason);
         let cursor = Arc::new(Cursor { thread, epoch, seq: AtomicU64::new(cursor) });
-        Ok((Self { cursor, follow, count: FeedCount::new(meters, state) }, opening))
+        Ok((
+            Self { cursor, follow, count: FeedCount::new(meters, state), replay: Replay::new() },
+            opening,
+        ))
     }
 
     /// The thread.
@@ -128,6 +141,12 @@ impl Feed {
         &self.cursor
     }
 
+    /// Its subscriber takes what is written slower than it comes. What was read ahead for it is given back,
+    /// to be read again when it is its turn, and less is read at once.
+    pub fn wait_for_reader(&mut self) {
+        self.replay = Replay::new();
+    }
+
     /// The next events, as one frame, or that some were removed; `None` when there are no more for now.
     /// The cursor is then behind them: what is returned is for sending.
     ///
@@ -136,6 +155,12 @@ impl Feed {
     pub async fn next(&mut self, log: &dyn Log) -> Result<Option<Due>, LogError> {
         let Cursor { thread, epoch, seq } = &*self.cursor;
         let after = seq.load(Ordering::Relaxed);
+        if let Some(frame) = self.replay.frames.pop() {
+            self.replay.give_back();
+            self.count.replayed((frame.last - after) as usize);
+            seq.store(frame.last, Ordering::Relaxed);
+            return Ok(Some(Due::Events(frame)));
+        }
         let frame = match self.follow.tail().next(after) {
             Next::CaughtUp => {
                 self.count.turn(FeedState::Live);
@@ -148,7 +173,7 @@ impl Feed {
             Next::InLog { to } => {
                 let missing = usize::try_from(to - after).unwrap_or(usize::MAX);
                 let limit =
-                    PageLimit { events: missing.min(PAGE_EVENTS_MAX), bytes: PAGE_BYTES_MAX };
+                    PageLimit { events: missing.min(PAGE_EVENTS_MAX), bytes: self.replay.bytes };
                 let page = log.read(thread, after, limit).await?;
                 if page.first().is_none_or(|first| first.seq != after + 1) {
                     let info =
@@ -165,12 +190,36 @@ impl Feed {
                         after + 1
                     )));
                 }
-                self.count.replayed(page.len());
-                Frame::new(thread, *epoch, &page)
+                let frame = self.replay.take(thread, *epoch, &page);
+                self.count.replayed((frame.last - after) as usize);
+                frame
             }
         };
         seq.store(frame.last, Ordering::Relaxed);
         Ok(Some(Due::Events(frame)))
+    }
+}
+
+impl Replay {
+    fn new() -> Self {
+        Self { frames: Vec::new(), bytes: REPLAY_FRAME_BYTES_MAX }
+    }
+
+    /// Takes a page, which is not empty. Gives its first frame.
+    fn take(&mut self, thread: &ThreadId, epoch: Epoch, page: &[Record]) -> Frame {
+        self.bytes = (self.bytes * 2).min(PAGE_BYTES_MAX);
+        let pieces = pieces(page, PAGE_EVENTS_MAX, REPLAY_FRAME_BYTES_MAX);
+        self.frames.extend(pieces.map(|piece| Frame::new(thread, epoch, piece)));
+        self.frames.reverse();
+        let first = self.frames.pop().expect("the page is not empty");
+        self.give_back();
+        first
+    }
+
+    fn give_back(&mut self) {
+        if self.frames.is_empty() {
+            self.frames = Vec::new();
+        }
     }
 }
 

@@ -3,14 +3,14 @@
 
 mod answers;
 mod delivery;
-mod inlet;
 mod requests;
 #[cfg(test)]
 mod tests;
 mod tunnel;
+mod websocket;
 mod wire;
 
-use std::{sync::Arc, time::Duration};
+use std::{future::poll_fn, io, pin::pin, sync::Arc, task::Poll, time::Duration};
 
 use rethread_shared::{
     CloseCode, ErrorCode, WireError,
@@ -19,14 +19,15 @@ use rethread_shared::{
         BAD_FRAMES_MAX, CLOSE_DEADLINE, HEARTBEATS_MISSED_MAX, HELLO_DEADLINE, NOTES_WAITING_MAX,
     },
 };
-use tokio::{sync::mpsc, time::Instant};
-use tokio_tungstenite::tungstenite::{
-    self, Message, protocol::frame::coding::CloseCode as Standard,
-};
+use tokio::time::Instant;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode as Standard;
 
 use crate::{
     auth::{Access, Gate},
-    bridge::{Bridge, desk::Note},
+    bridge::{
+        Bridge,
+        desk::{Inbox, Note, Notes, notes},
+    },
     connections::{self, Connections, Place},
     guard::Guard,
     health::Health,
@@ -38,9 +39,10 @@ use crate::{
 };
 use answers::Answers;
 use delivery::Deliveries;
-pub(crate) use inlet::Inlet;
 pub(crate) use requests::wrong_number;
 pub use tunnel::Tunnels;
+use websocket::Message;
+pub(crate) use websocket::WebSocket;
 pub(crate) use wire::Wire;
 
 /// What every connection shares.
@@ -79,7 +81,7 @@ struct Socket {
     access: Option<Access>,
     deliveries: Deliveries,
     answers: Answers,
-    notes: (mpsc::Sender<Note>, mpsc::Receiver<Note>),
+    notes: (Notes, Inbox),
     bad_frames: u32,
     /// True once it has gone on from a position.
     came_back: bool,
@@ -107,29 +109,28 @@ enum End {
     TooFast(u64),
 }
 
-impl From<tungstenite::Error> for End {
-    fn from(error: tungstenite::Error) -> Self {
-        match error {
-            tungstenite::Error::Capacity(_) => Self::Unreadable(Standard::Size, "frame_too_large"),
-            tungstenite::Error::Utf8(_) => Self::Unreadable(Standard::Invalid, "not_utf8"),
-            tungstenite::Error::Protocol(
-                tungstenite::error::ProtocolError::ResetWithoutClosingHandshake,
-            ) => Self::Gone,
-            tungstenite::Error::Protocol(_) => {
-                Self::Unreadable(Standard::Protocol, "not_websocket")
-            }
-            tungstenite::Error::Io(error) if error.kind() == std::io::ErrorKind::TimedOut => {
-                Self::Close(CloseCode::SlowReader)
-            }
-            tungstenite::Error::Io(error) if error.kind() == std::io::ErrorKind::FileTooLarge => {
-                Self::Unreadable(Standard::Size, "frame_too_large")
-            }
+impl From<io::Error> for End {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::TimedOut => Self::Close(CloseCode::SlowReader),
             _ => Self::Gone,
         }
     }
 }
 
 impl End {
+    fn too_large() -> Self {
+        Self::Unreadable(Standard::Size, "frame_too_large")
+    }
+
+    fn not_utf8() -> Self {
+        Self::Unreadable(Standard::Invalid, "not_utf8")
+    }
+
+    fn not_websocket() -> Self {
+        Self::Unreadable(Standard::Protocol, "not_websocket")
+    }
+
     fn reason(&self) -> &'static str {
         match self {
             Self::Gone => "left",
@@ -153,7 +154,7 @@ pub(crate) async fn serve(wire: Wire, place: Place, request: Request, shared: Sh
         access: None,
         deliveries: Deliveries::default(),
         answers: Answers::default(),
-        notes: mpsc::channel(NOTES_WAITING_MAX),
+        notes: notes(NOTES_WAITING_MAX),
         bad_frames: 0,
         came_back: false,
         buffered: 0,
@@ -190,11 +191,11 @@ impl Socket {
                 }
                 message = self.wire.next() => match message {
                     Some(Ok(message)) => self.receive(message).await,
-                    Some(Err(error)) => Err(error.into()),
+                    Some(Err(error)) => Err(error),
                     None => Err(End::Gone),
                 },
                 answer = self.answers.next(), if !self.answers.is_empty() => self.write(answer).await,
-                Some(note) = self.notes.1.recv() => {
+                note = self.notes.1.next() => {
                     self.shared.bridge.has_room();
                     self.tell(note).await
                 }
@@ -283,24 +284,22 @@ impl Socket {
     }
 
     async fn receive(&mut self, message: Message) -> Result<(), End> {
-        let shows_life = match &message {
-            Message::Ping(bytes) | Message::Pong(bytes) => self.wire.control(bytes.len()),
-            _ => {
-                self.wire.whole();
-                true
-            }
-        };
-        if shows_life {
+        // Whoever sends pieces of a message that never ends is not kept alive by pings between them.
+        let is_amid = matches!(
+            message,
+            Message::Ping { is_amid: true, .. } | Message::Pong { is_amid: true }
+        );
+        if !is_amid {
             self.received = Instant::now();
         }
         let outcome = match &message {
             Message::Text(text) => self.request(text).await,
-            Message::Binary(_) => Err(answers::error(WireError::new(
+            Message::Binary => Err(answers::error(WireError::new(
                 ErrorCode::BadFrame,
                 "a binary frame came; this protocol is JSON in text frames",
             ))),
             Message::Close(_) => return Err(End::Gone),
-            Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => return Ok(()),
+            Message::Ping { .. } | Message::Pong { .. } => return Ok(()),
         };
         let refusal = match outcome {
             Ok(()) => {
@@ -347,17 +346,11 @@ impl Socket {
         self.shared.bridge.refusals().note(asker, &refusal.error);
     }
 
-    /// Puts a frame into the write buffer; it leaves with the next flush.
+    /// Queues a frame; it leaves with the next flush.
     async fn write(&mut self, text: String) -> Result<(), End> {
-        self.buffer(Message::Text(text.into())).await
-    }
-
-    async fn buffer(&mut self, message: Message) -> Result<(), End> {
-        if let Message::Text(text) = &message {
-            self.buffered += text.len() as u64;
-        }
-        // Waits only when the buffer has overflowed into the socket and that is full.
-        unless_cut(self.access.as_ref(), self.wire.feed(message)).await?;
+        self.buffered += text.len() as u64;
+        // Waits only when much is queued and the socket is full.
+        unless_cut(self.access.as_ref(), self.wire.feed(text.into())).await?;
         self.sent = Instant::now();
         Ok(())
     }
@@ -372,15 +365,22 @@ impl Socket {
             return Ok(());
         }
         let taken = self.deliveries.take(&**self.shared.bridge.log(), self.place.id).await;
-        if !taken.messages.is_empty() {
+        if !taken.frames.is_empty() {
             self.sent = Instant::now();
         }
-        let wire = &mut self.wire;
+        let is_replayed = taken.is_replayed;
+        let (wire, deliveries) = (&mut self.wire, &mut self.deliveries);
         let writing = async {
-            for frame in taken.messages {
+            for frame in taken.frames {
                 wire.feed(frame).await?;
             }
-            wire.flush().await
+            let mut flushing = pin!(wire.flush());
+            let at_once = poll_fn(|context| Poll::Ready(flushing.as_mut().poll(context))).await;
+            if let Poll::Ready(flushed) = at_once {
+                return flushed;
+            }
+            deliveries.wait_for_reader();
+            flushing.await
         };
         unless_cut(self.access.as_ref(), writing).await?;
         let buffered = std::mem::take(&mut self.buffered);
@@ -388,6 +388,10 @@ impl Socket {
         outgoing.written(taken.events, taken.bytes + buffered);
         if let Some(since) = taken.since {
             outgoing.latency.record(since.elapsed());
+        }
+        if is_replayed {
+            // Those who follow live go first: what a replay has to say is old.
+            tokio::task::yield_now().await;
         }
         Ok(())
     }
@@ -411,7 +415,11 @@ impl Socket {
         let is_unreadable = matches!(end, End::Unreadable(..));
         self.wire.open();
         let (code, reason) = match end {
-            End::Gone | End::Cut => return,
+            End::Gone => {
+                let _ = tokio::time::timeout(CLOSE_DEADLINE, self.wire.part()).await;
+                return;
+            }
+            End::Cut => return,
             End::Close(code) => (code.number().into(), code.reason()),
             End::Unreadable(code, reason) => (code, reason),
             End::Goodbye => {

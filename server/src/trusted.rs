@@ -11,14 +11,14 @@ use rethread_shared::{
     frame::{self, Cancelled, Outcome, Reset, Sent, Start, Work},
     limits::{NOTES_WAITING_MAX, PUBLISH_EVENTS_MAX},
 };
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     auth::Grant,
     bridge::{
         Bridge,
-        desk::{ConnectionId, Note},
+        desk::{ConnectionId, Inbox, Note, notes},
         publish::Publisher,
     },
     connections::{Connections, Place},
@@ -165,7 +165,7 @@ impl Trusted {
                 .with_retry_after_ms(5_000)
         })?;
         place.card().introduce(self.grant.user(), Some(agent));
-        let (sender, notes) = mpsc::channel(NOTES_WAITING_MAX);
+        let (sender, notes) = notes(NOTES_WAITING_MAX);
         self.bridge.connected(place.id, sender, &self.grant);
         let leaving = self.connections.leaving().clone();
         // From here on its drop takes the connection back.
@@ -211,7 +211,7 @@ impl Trusted {
 pub struct Serving {
     trusted: Trusted,
     place: Place,
-    notes: mpsc::Receiver<Note>,
+    notes: Inbox,
     leaving: CancellationToken,
 }
 
@@ -230,7 +230,7 @@ impl Serving {
         let note = tokio::select! {
             biased;
             () = self.leaving.cancelled() => return None,
-            note = self.notes.recv() => note?,
+            note = self.notes.next() => note,
         };
         self.trusted.bridge.has_room();
         Some(match note {

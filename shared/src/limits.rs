@@ -60,10 +60,8 @@ pub const HEARTBEATS_MISSED_MAX: u32 = 2;
 pub const SUBSCRIPTIONS_MAX: usize = 256;
 /// Publishes of one connection that the log has not answered yet. Beyond: `too_many_in_flight`.
 pub const PUBLISHES_IN_FLIGHT_MAX: usize = 64;
-/// Bytes written to one socket before it is flushed: what one write call carries. Bounds the
-/// memory of a slow reader, for nothing more is taken from the log until it is gone, and what a
-/// connection keeps after a burst. More would save no more system calls: a socket takes about as
-/// much at once.
+/// Bytes written to one socket before it is flushed: what one write call carries. More would save no more
+/// system calls: a socket takes about as much at once.
 pub const WRITE_BYTES_MAX: usize = 64 * 1024;
 /// How long a reader may take nothing at all of what is written to it. The system's buffers move in
 /// steps of some 64 KiB, so a reader of 1 KB/s is slow and not stalled. Beyond: closed with
@@ -164,9 +162,9 @@ pub const PARTING_DEADLINE: Duration = Duration::from_millis(500);
 /// How often revocations that nobody needs any more are swept out.
 pub const REVOCATIONS_SWEEP: Duration = Duration::from_secs(60 * 60);
 
-/// Bytes that a socket reads at once. Frames of clients are small; with tungstenite's default of
-/// 128 KiB ten thousand idle connections would hold more than a gigabyte.
-pub const READ_BUFFER_BYTES: usize = 4 * 1024;
+/// Bytes that a socket reads at once, into room that no connection owns, on the stack. Frames of clients
+/// are small; what is missing of a larger one is read into the room that it is kept in.
+pub const READ_BYTES_MAX: usize = 16 * 1024;
 /// Work and other notes that wait in one agent's connection. Beyond, work goes to others, or waits
 /// in the log.
 pub const NOTES_WAITING_MAX: usize = 64;
@@ -215,6 +213,9 @@ pub const TAIL_FRAMES_MAX: usize = 256;
 pub const PAGE_EVENTS_MAX: usize = 512;
 /// Bytes that one read from the log brings at most (one event may exceed it alone).
 pub const PAGE_BYTES_MAX: usize = 128 * 1024;
+/// Bytes of events in one frame of what is read from the log for one subscriber: what a slow reader holds.
+/// Some sixty deltas; more would make it no cheaper to read.
+pub const REPLAY_FRAME_BYTES_MAX: usize = 16 * 1024;
 /// Events of a page over HTTP when the request names no limit.
 pub const PAGE_EVENTS_DEFAULT: usize = 100;
 /// Threads that are looked through for those whose ids begin as a token says, the newest first.

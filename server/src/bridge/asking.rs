@@ -9,11 +9,10 @@ use rethread_shared::{
     limits::{MESSAGE_BYTES_MAX, NAME_BYTES_MAX, RUNS_WORKED_MAX, TITLE_CHARS_MAX},
     order::RunState,
 };
-use tokio::sync::mpsc;
 
 use super::{
     Bridge,
-    desk::{self, ConnectionId, Deadline, Mark, Note, Waiting},
+    desk::{self, ConnectionId, Deadline, Mark, Note, Notes, Waiting},
     replay::replay,
     runs::Origin,
 };
@@ -200,12 +199,7 @@ impl Bridge {
     }
 
     /// A connection that may publish or serve is there.
-    pub fn connected(
-        &self,
-        connection: ConnectionId,
-        notes: mpsc::Sender<Note>,
-        grant: &Arc<Grant>,
-    ) {
+    pub fn connected(&self, connection: ConnectionId, notes: Notes, grant: &Arc<Grant>) {
         self.desk.open(connection, notes, grant.clone());
     }
 
@@ -326,9 +320,9 @@ impl Bridge {
     }
 }
 
-fn tell_cancelled(notes: &mpsc::Sender<Note>, run: &RunId, seq: u64) {
+fn tell_cancelled(notes: &Notes, run: &RunId, seq: u64) {
     // Full: the agent learns it from the refusal of its next event.
-    let _ = notes.try_send(Note::Cancelled(Cancelled { req: None, run: run.clone(), seq }));
+    notes.put(Note::Cancelled(Cancelled { req: None, run: run.clone(), seq }));
 }
 
 fn check_message(ask: &rethread_shared::frame::Send) -> Result<(), WireError> {

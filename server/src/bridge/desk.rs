@@ -1,6 +1,8 @@
 //! The desk: which connection works on what. Hands waiting work to agents, and knows when a run's
 //! agent is gone. Pure bookkeeping under one lock; [`super::asking`] does what it says.
 
+mod notes;
+
 use std::{
     collections::{BTreeSet, HashMap, HashSet, VecDeque},
     sync::Arc,
@@ -13,9 +15,9 @@ use rethread_shared::{
     limits::{NAME_BYTES_MAX, SERVED_AGENTS_MAX, WORK_WAITING_MAX},
 };
 use serde::{Deserialize, Serialize};
-use tokio::sync::mpsc;
 
 use crate::auth::Grant;
+pub use notes::{Inbox, Notes, notes};
 
 /// Names a connection within this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -59,7 +61,7 @@ enum Place {
 #[derive(Debug)]
 struct Agent {
     names: Vec<String>,
-    notes: mpsc::Sender<Note>,
+    notes: Notes,
     runs: HashSet<RunId>,
     /// Which threads' work it may be given.
     may: Arc<Grant>,
@@ -141,7 +143,7 @@ pub enum Mark {
 
 impl Desk {
     /// A connection that publishes or serves; its notes go to `notes`.
-    pub fn open(&self, connection: ConnectionId, notes: mpsc::Sender<Note>, may: Arc<Grant>) {
+    pub fn open(&self, connection: ConnectionId, notes: Notes, may: Arc<Grant>) {
         let agent = Agent { names: Vec::new(), notes, runs: HashSet::new(), may };
         self.books.lock().agents.insert(connection, agent);
     }
@@ -198,7 +200,7 @@ impl Desk {
     }
 
     /// How a connection is told things.
-    pub fn notes(&self, connection: ConnectionId) -> Option<mpsc::Sender<Note>> {
+    pub fn notes(&self, connection: ConnectionId) -> Option<Notes> {
         self.books.lock().agents.get(&connection).map(|agent| agent.notes.clone())
     }
 
@@ -308,7 +310,7 @@ impl Desk {
     }
 
     /// A run is over. Gives the connection that worked on it, to be told.
-    pub fn over(&self, run: &RunId) -> Option<mpsc::Sender<Note>> {
+    pub fn over(&self, run: &RunId) -> Option<Notes> {
         let mut books = self.books.lock();
         books.waiting.retain(|waiting| waiting.work.run != *run);
         let (Place::Offered { to: connection, .. } | Place::With { connection }) =
@@ -407,7 +409,7 @@ impl Books {
             let agent = self.agents.get_mut(&to).expect("the taker is there");
             let work = Work { agent: name, ..waiting.work.clone() };
             let run = work.run.clone();
-            if agent.notes.try_send(Note::Work(work)).is_err() {
+            if !agent.notes.put(Note::Work(work)) {
                 kept.push_back(waiting);
                 continue;
             }
@@ -424,7 +426,7 @@ impl Books {
             .iter()
             .filter_map(|id| self.agents.get_key_value(id))
             .filter(|(_, agent)| {
-                agent.may.covers(&waiting.owner, &waiting.work.thread) && agent.notes.capacity() > 0
+                agent.may.covers(&waiting.owner, &waiting.work.thread) && agent.notes.has_room()
             })
             .filter_map(|(id, agent)| {
                 let name = match &waiting.agent {

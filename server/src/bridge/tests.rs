@@ -6,10 +6,9 @@ use rethread_shared::{
     Epoch, EventId, RunId,
     frame::{Outcome, Send},
 };
-use tokio::sync::mpsc;
 
 use super::{
-    desk::{ConnectionId, Note},
+    desk::{ConnectionId, Inbox, Note, notes},
     publish::Publisher,
     *,
 };
@@ -143,8 +142,8 @@ impl World {
         assert!(waited.is_ok(), "the control's agent was not given up");
     }
 
-    fn agent(&self, id: u64) -> (ConnectionId, mpsc::Receiver<Note>) {
-        let (notes, inbox) = mpsc::channel(8);
+    fn agent(&self, id: u64) -> (ConnectionId, Inbox) {
+        let (notes, inbox) = notes(8);
         self.bridge.connected(ConnectionId(id), notes, &self.grant);
         (ConnectionId(id), inbox)
     }
@@ -289,29 +288,29 @@ async fn a_message_waits_for_an_agent_and_is_sent_once() {
     assert_eq!(title.as_deref(), Some("question 1"));
     // Also across a restart.
     let world = world.restart(SLOW).await;
-    let (agent, mut notes) = world.agent(1);
+    let (agent, notes) = world.agent(1);
     world.bridge.serve(agent, "docs", &[], &world.grant).await.unwrap();
-    let Some(Note::Work(work)) = notes.recv().await else { panic!("work") };
+    let Note::Work(work) = notes.next().await else { panic!("work") };
     assert_eq!((&work.run, work.agent.as_str()), (&sent.run, "docs"));
     assert_eq!((work.message.text.as_str(), work.message.by.as_str()), ("question 1", "ann"));
     assert!(world.publish_over(Some(agent), &whole_run(&sent.run)).await.iter().all(Result::is_ok));
     world.bridge.disconnected(agent);
-    let (agent, mut notes) = world.agent(2);
+    let (agent, notes) = world.agent(2);
     world.bridge.serve(agent, "docs", &[], &world.grant).await.unwrap();
-    assert!(notes.try_recv().is_err(), "work that is done is not handed out again");
+    assert!(notes.take().is_none(), "work that is done is not handed out again");
 }
 
 #[tokio::test]
 async fn work_that_was_not_started_goes_to_the_next_agent() {
     let world = World::new(QUICK).await;
-    let (idle, mut idle_notes) = world.agent(1);
+    let (idle, idle_notes) = world.agent(1);
     world.bridge.serve(idle, "docs", &[], &world.grant).await.unwrap();
     let sent = world.send(1).await;
-    assert!(matches!(idle_notes.recv().await, Some(Note::Work(_))));
-    let (other, mut notes) = world.agent(2);
+    assert!(matches!(idle_notes.next().await, Note::Work(_)));
+    let (other, notes) = world.agent(2);
     world.bridge.serve(other, "docs", &[], &world.grant).await.unwrap();
     world.bridge.disconnected(idle);
-    let Some(Note::Work(work)) = notes.recv().await else { panic!("work") };
+    let Note::Work(work) = notes.next().await else { panic!("work") };
     assert_eq!(work.run, sent.run);
 }
 
@@ -350,14 +349,14 @@ async fn an_agent_away_since_before_a_restart_is_lost_too() {
 #[tokio::test]
 async fn cancelling_ends_a_run_once_and_tells_its_agent() {
     let world = World::new(SLOW).await;
-    let (agent, mut notes) = world.agent(1);
+    let (agent, notes) = world.agent(1);
     world.bridge.serve(agent, "docs", &[], &world.grant).await.unwrap();
     let sent = world.send(1).await;
-    assert!(matches!(notes.recv().await, Some(Note::Work(_))));
+    assert!(matches!(notes.next().await, Note::Work(_)));
     let events = whole_run(&sent.run);
     world.publish_over(Some(agent), &events[..2]).await;
     let seq = world.bridge.cancel(&sent.run, Some("enough"), &world.grant).await.unwrap();
-    let Some(Note::Cancelled(note)) = notes.recv().await else { panic!("cancelled") };
+    let Note::Cancelled(note) = notes.next().await else { panic!("cancelled") };
     assert_eq!((note.run, note.seq), (sent.run.clone(), seq));
     assert_eq!(world.bridge.cancel(&sent.run, None, &world.grant).await.unwrap(), seq);
     let refused = world.publish_over(Some(agent), &events[2..3]).await;
@@ -386,11 +385,11 @@ async fn work_beyond_what_a_connection_holds_follows_when_it_has_room() {
     for n in 1..=20 {
         world.send(n).await;
     }
-    let (agent, mut notes) = world.agent(1);
+    let (agent, notes) = world.agent(1);
     world.bridge.serve(agent, "docs", &[], &world.grant).await.unwrap();
     let mut runs = std::collections::BTreeSet::new();
     for _ in 1..=20 {
-        let Ok(Note::Work(work)) = notes.try_recv() else { panic!("after {}", runs.len()) };
+        let Some(Note::Work(work)) = notes.take() else { panic!("after {}", runs.len()) };
         runs.insert(work.run);
         // As a socket does when it has taken a note.
         world.bridge.has_room();
@@ -417,29 +416,29 @@ async fn what_an_older_connection_still_says_takes_no_run_from_a_newer_one() {
 #[tokio::test]
 async fn an_agent_that_was_away_is_told_what_was_stopped_and_gets_no_old_work() {
     let world = World::new(QUICK).await;
-    let (idle, mut idle_notes) = world.agent(1);
+    let (idle, idle_notes) = world.agent(1);
     world.bridge.serve(idle, "docs", &[], &world.grant).await.unwrap();
     let sent = world.send(1).await;
-    assert!(matches!(idle_notes.recv().await, Some(Note::Work(_))));
+    assert!(matches!(idle_notes.next().await, Note::Work(_)));
     world.bridge.cancel(&sent.run, None, &world.grant).await.unwrap();
-    assert!(matches!(idle_notes.recv().await, Some(Note::Cancelled(_))));
+    assert!(matches!(idle_notes.next().await, Note::Cancelled(_)));
     world.patience_is_over().await;
-    assert!(idle_notes.try_recv().is_err(), "it is not handed out again");
-    let (back, mut notes) = world.agent(2);
+    assert!(idle_notes.take().is_none(), "it is not handed out again");
+    let (back, notes) = world.agent(2);
     let runs = std::slice::from_ref(&sent.run);
     world.bridge.serve(back, "docs", runs, &world.grant).await.unwrap();
-    let Some(Note::Cancelled(note)) = notes.recv().await else { panic!("cancelled") };
+    let Note::Cancelled(note) = notes.next().await else { panic!("cancelled") };
     assert_eq!((&note.run, note.seq), (&sent.run, 2));
 }
 
 #[tokio::test]
 async fn a_token_that_may_not_serve_any_more_gets_no_more_work() {
     let world = World::new(SLOW).await;
-    let (agent, mut notes) = world.agent(1);
+    let (agent, notes) = world.agent(1);
     world.bridge.serve(agent, "docs", &[], &world.grant).await.unwrap();
     world.bridge.regranted(agent, &Arc::new(Grant::local("ann", "subscribe", &[]).unwrap()));
     world.send(1).await;
-    assert!(notes.try_recv().is_err());
+    assert!(notes.take().is_none());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -30,9 +30,14 @@ impl World {
     }
 
     async fn append(&self, ids: std::ops::Range<u64>) {
+        self.append_large(ids, 0).await;
+    }
+
+    async fn append_large(&self, ids: std::ops::Range<u64>, bytes: usize) {
+        let filler = "x".repeat(bytes);
         let events = ids.map(|n| NewRecord {
             id: EventId::generate(n, [7; 10]),
-            body: format!(r#"{{"n":{n}}}"#).into(),
+            body: format!(r#"{{"n":{n},"x":"{filler}"}}"#).into(),
             request: None,
         });
         self.log.append(&self.thread, events.collect()).await.unwrap();
@@ -118,4 +123,31 @@ async fn what_is_removed_ends_at_the_head() {
     let (mut feed, opening) = world.open(Start::Beginning);
     assert_eq!((opening.subscribed.after, opening.subscribed.head), (3, 3));
     assert!(feed.next(&world.log).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_slow_reader_holds_one_frame_and_misses_nothing() {
+    const EVENTS: u64 = 300;
+    let world = World::with(0).await;
+    world.append_large(1..EVENTS + 1, 2_000).await;
+    for is_slow in [false, true] {
+        let (mut feed, _) = world.open(Start::Beginning);
+        let (mut last, mut held) = (0, 0);
+        while last < EVENTS {
+            let Due::Events(frame) = world.next(&mut feed).await else { panic!("no reset") };
+            assert_eq!(frame.first, last + 1);
+            assert!(frame.text.len() < REPLAY_FRAME_BYTES_MAX + 1_000, "{}", frame.text.len());
+            last = frame.last;
+            held = held.max(feed.replay.frames.len());
+            if is_slow {
+                feed.wait_for_reader();
+                assert_eq!(feed.replay.frames.capacity(), 0);
+                assert_eq!(feed.replay.bytes, REPLAY_FRAME_BYTES_MAX);
+            }
+        }
+        assert_eq!(feed.replay.frames.capacity(), 0);
+        let most = if is_slow { 0..=1 } else { 4..=8 };
+        assert!(most.contains(&held), "{held} frames were held");
+        assert!(feed.next(&world.log).await.unwrap().is_none());
+    }
 }

@@ -137,8 +137,28 @@ pub fn push_event(text: &mut Vec<u8>, record: &Record) {
     text.extend_from_slice(&record.body[1..]);
 }
 
+/// Consecutive records, cut into pieces of so many events and bytes. One that is larger is a piece alone.
+pub fn pieces(
+    mut records: &[Record],
+    events: usize,
+    bytes: usize,
+) -> impl Iterator<Item = &[Record]> {
+    std::iter::from_fn(move || {
+        let mut sum = 0;
+        let fits = records.iter().take(events).take_while(|record| {
+            sum += record.body.len();
+            sum <= bytes
+        });
+        let (piece, rest) = records.split_at(fits.count().max(1).min(records.len()));
+        records = rest;
+        (!piece.is_empty()).then_some(piece)
+    })
+}
+
 #[cfg(test)]
 mod tests {
+    use rethread_shared::limits::{PAGE_BYTES_MAX, PAGE_EVENTS_MAX};
+
     use super::*;
 
     fn record(seq: u64) -> Record {
@@ -165,5 +185,27 @@ mod tests {
                 assert_eq!(*event, serde_json::from_slice::<serde_json::Value>(&text).unwrap());
             }
         }
+    }
+
+    #[test]
+    fn a_group_is_cut_into_pieces_of_a_page_and_loses_nothing() {
+        let sizes = [10, PAGE_BYTES_MAX, 3, PAGE_BYTES_MAX * 2, 5, 6];
+        let records: Vec<_> = sizes
+            .iter()
+            .zip(1..)
+            .map(|(size, seq)| Record { seq, body: vec![b'x'; *size].into() })
+            .collect();
+        let cut: Vec<Vec<u64>> = pieces(&records, PAGE_EVENTS_MAX, PAGE_BYTES_MAX)
+            .map(|piece| piece.iter().map(|record| record.seq).collect())
+            .collect();
+        assert_eq!(cut, [vec![1], vec![2], vec![3], vec![4], vec![5, 6]]);
+        assert_eq!(pieces(&[], PAGE_EVENTS_MAX, PAGE_BYTES_MAX).count(), 0);
+        let many: Vec<_> = (1..=PAGE_EVENTS_MAX as u64 + 1)
+            .map(|seq| Record { seq, body: bytes::Bytes::from_static(b"x") })
+            .collect();
+        assert_eq!(
+            pieces(&many, PAGE_EVENTS_MAX, PAGE_BYTES_MAX).map(<[Record]>::len).collect::<Vec<_>>(),
+            [PAGE_EVENTS_MAX, 1]
+        );
     }
 }

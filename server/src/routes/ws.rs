@@ -10,22 +10,15 @@ use hyper_util::rt::TokioIo;
 use rethread_shared::{
     ErrorCode, WireError,
     frame::{SOCKET_PATH, SUBPROTOCOL},
-    limits::{FRAME_BYTES_HARD_MAX, READ_BUFFER_BYTES, WRITE_BYTES_MAX},
 };
-use tokio_tungstenite::{
-    WebSocketStream,
-    tungstenite::{
-        handshake::derive_accept_key,
-        protocol::{Role, WebSocketConfig},
-    },
-};
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::{App, problem::Problem, request::Asking};
 use crate::{
     connections::Place,
     metrics::meters::Transport,
     request, schema,
-    socket::{self, Inlet, Wire},
+    socket::{self, WebSocket, Wire},
 };
 
 /// The WebSocket: subscribe, publish, ask, serve.
@@ -51,17 +44,11 @@ pub(super) async fn upgrade(
     let shared = app.shared.clone();
     let named = request::Request { transport: Transport::WebSocket, ..asking.request().clone() };
     let upgrade = hyper::upgrade::on(&mut request);
-    let config = WebSocketConfig::default()
-        .read_buffer_size(READ_BUFFER_BYTES)
-        .write_buffer_size(WRITE_BYTES_MAX)
-        .max_message_size(Some(FRAME_BYTES_HARD_MAX))
-        .max_frame_size(Some(FRAME_BYTES_HARD_MAX));
     tokio::spawn(shared.connections.clone().track(async move {
         // The client may have left meanwhile.
         let Ok(io) = upgrade.await else { return };
-        let io = Inlet::new(TokioIo::new(io));
-        let ws = WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await;
-        socket::serve(Wire::WebSocket(Box::new(ws)), place, named, shared).await;
+        let ws = WebSocket::new(TokioIo::new(io));
+        socket::serve(Wire::WebSocket(ws), place, named, shared).await;
     }));
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;

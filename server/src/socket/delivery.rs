@@ -8,14 +8,14 @@ use std::{
     time::Instant,
 };
 
+use bytes::Bytes;
 use parking_lot::Mutex;
 use rethread_shared::{
     ErrorCode, ThreadId, WireError,
     frame::{ServerFrame, Start, WireErrorFrame},
-    limits::{SUBSCRIPTIONS_MAX, WRITE_BYTES_MAX},
+    limits::{REPLAY_FRAME_BYTES_MAX, SUBSCRIPTIONS_MAX, WRITE_BYTES_MAX},
 };
 use tokio::sync::Notify;
-use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 
 use super::answers;
 use crate::{
@@ -26,6 +26,10 @@ use crate::{
     log::{Log, LogError, frame::Frame, tail::Wake},
     metrics::meters::Feeds,
 };
+
+/// What a byte that only one connection holds counts of [`WRITE_BYTES_MAX`]: so a write has one frame of a
+/// replay, and a slow reader holds no more.
+const REPLAYED_WEIGHT: usize = WRITE_BYTES_MAX / REPLAY_FRAME_BYTES_MAX;
 
 /// The subscriptions of one connection.
 #[derive(Default)]
@@ -151,6 +155,13 @@ impl Deliveries {
         }
     }
 
+    /// The client takes what is written slower than it comes: nothing is held for it beside that.
+    pub(super) fn wait_for_reader(&mut self) {
+        for subscription in self.feeds.iter_mut().flatten() {
+            subscription.feed.wait_for_reader();
+        }
+    }
+
     /// Frames that are due, one write's worth. What is left stays due.
     pub(super) async fn take(&mut self, log: &dyn Log, id: ConnectionId) -> Taken {
         let raised = std::mem::take(&mut *self.due.slots.lock());
@@ -175,18 +186,20 @@ impl Deliveries {
                         let reset = reset.map(ServerFrame::Reset);
                         for frame in reset.into_iter().chain([ServerFrame::Subscribed(subscribed)])
                         {
-                            taken.messages.push(Message::Text(answers::text(&frame).into()));
+                            taken.frames.push(answers::text(&frame).into());
                         }
                     }
                     Ok(Some(Next::Events(frame))) => {
-                        room = room.saturating_sub(frame.text.len());
+                        let is_replayed = frame.origin().is_none();
+                        let weight = if is_replayed { REPLAYED_WEIGHT } else { 1 };
+                        room = room.saturating_sub(weight * frame.text.len());
+                        taken.is_replayed |= is_replayed;
                         taken.count(&frame);
                         trace(id, subscription.feed.thread(), &frame);
-                        let text = Utf8Bytes::try_from(frame.text);
-                        taken.messages.push(Message::Text(text.expect("a frame is UTF-8")));
+                        taken.frames.push(frame.text);
                     }
                     Err(error) => {
-                        taken.messages.push(broken(subscription.feed.thread(), error));
+                        taken.frames.push(broken(subscription.feed.thread(), error));
                         self.feeds[slot.place] = None;
                         break;
                     }
@@ -200,9 +213,11 @@ impl Deliveries {
 /// What is written at once.
 #[derive(Default)]
 pub(super) struct Taken {
-    pub(super) messages: Vec<Message>,
+    pub(super) frames: Vec<Bytes>,
     pub(super) events: u64,
     pub(super) bytes: u64,
+    /// Some of it was read from the log.
+    pub(super) is_replayed: bool,
     /// When the oldest event of them that is new was given to the log.
     pub(super) since: Option<Instant>,
 }
@@ -235,8 +250,8 @@ fn require_granted(bridge: &Bridge, grant: &Grant, thread: &ThreadId) -> Result<
 }
 
 /// The subscription ends, and says so; the client may try again.
-fn broken(thread: &ThreadId, error: LogError) -> Message {
+fn broken(thread: &ThreadId, error: LogError) -> Bytes {
     tracing::error!(%thread, %error, "a feed broke");
     let refusal = answers::not_subscribed(thread, error.into());
-    Message::Text(answers::text(&ServerFrame::Error(refusal)).into())
+    answers::text(&ServerFrame::Error(refusal)).into()
 }

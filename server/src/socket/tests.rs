@@ -12,7 +12,6 @@ use futures_util::future::join_all;
 use jsonwebtoken::{EncodingKey, Header, encode};
 use rethread_shared::{Epoch, ErrorCode, EventId, ThreadId, frame::Start};
 use serde_json::{Value, json};
-use tokio_tungstenite::tungstenite::Message;
 
 use super::delivery::Deliveries;
 use crate::{
@@ -347,9 +346,8 @@ impl<'a> History<'a> {
         let it = &mut self.clients[client];
         assert!(!it.access.is_questioned(), "each revocation was answered");
         let taken = it.deliveries.take(&self.world.log, it.place.id).await;
-        for message in taken.messages {
-            let Message::Text(text) = message else { panic!("{message:?}") };
-            let frame: Value = serde_json::from_str(&text).unwrap();
+        for text in taken.frames {
+            let frame: Value = serde_json::from_slice(&text).unwrap();
             assert_eq!(frame["op"], "events", "{frame}");
             let is_it = |(id, _): &(ThreadId, _)| frame["thread"] == id.as_str();
             let thread = self.threads.iter().position(is_it).unwrap();

@@ -14,7 +14,6 @@ use rethread_shared::limits::{
 };
 use serde::Serialize;
 use tokio::sync::mpsc;
-use tokio_tungstenite::tungstenite::Message;
 
 use super::End;
 use crate::{
@@ -99,20 +98,19 @@ impl Drop for Tunnel {
 
 impl Tunnel {
     /// The next frame of the client's; `None` when it has left.
-    pub(super) async fn next(&mut self) -> Option<Message> {
+    pub(super) async fn next(&mut self) -> Option<String> {
         if let Some(frame) = self.first.next() {
-            return Some(Message::Text(frame.into()));
+            return Some(frame);
         }
         tokio::select! {
             biased;
             () = self.outgoing.closed() => None,
-            frame = self.incoming.recv() => frame.map(|frame| Message::Text(frame.into())),
+            frame = self.incoming.recv() => frame,
         }
     }
 
-    pub(super) async fn feed(&mut self, message: &Message) -> Result<(), End> {
-        // The loop writes nothing else.
-        let Message::Text(frame) = message else { return Ok(()) };
+    pub(super) async fn feed(&mut self, frame: &[u8]) -> Result<(), End> {
+        let frame = std::str::from_utf8(frame).expect("a frame is UTF-8");
         // The publisher's own line breaks between JSON tokens would end the field.
         for line in frame.split(['\n', '\r']) {
             let _ = writeln!(self.buffer, "data: {line}");

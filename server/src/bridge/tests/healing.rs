@@ -33,11 +33,11 @@ async fn what_the_bridge_knew_of_runs_is_read_anew_when_the_log_was_opened_again
     assert_eq!(late, [Err("run_ended".into())]);
     // Stored or not, it is sent once and worked on once.
     let sent = world.send(1).await;
-    let (agent, mut notes) = world.agent(1);
+    let (agent, notes) = world.agent(1);
     world.bridge.serve(agent, "docs", &[], &world.grant).await.unwrap();
-    let Some(Note::Work(work)) = notes.recv().await else { panic!("work") };
+    let Note::Work(work) = notes.next().await else { panic!("work") };
     assert_eq!((&sent.run, sent.seq), (&work.run, work.message.seq));
     world.bridge.recover().await.unwrap();
-    assert!(notes.try_recv().is_err(), "it is handed out once");
+    assert!(notes.take().is_none(), "it is handed out once");
     assert_eq!(world.kinds().await.iter().filter(|kind| *kind == "user_message").count(), 1);
 }

@@ -83,13 +83,13 @@ async fn an_agent_that_comes_back_under_the_other_id_of_its_run_is_not_lost() {
     assert!(world.publish_over(Some(served), &events[2..3]).await[0].is_ok());
     world.bridge.disconnected(served);
     // The same when it says so.
-    let (named, mut notes) = world.agent(3);
+    let (named, notes) = world.agent(3);
     let runs = std::slice::from_ref(&standard);
     world.bridge.serve(named, "docs", runs, &world.grant).await.unwrap();
     world.patience_is_over().await;
     let seq = world.bridge.cancel(&standard, None, &world.grant).await.unwrap();
     for id in [&run, &standard] {
-        let Some(Note::Cancelled(note)) = notes.recv().await else { panic!("cancelled") };
+        let Note::Cancelled(note) = notes.next().await else { panic!("cancelled") };
         assert_eq!((&note.run, note.seq), (id, seq));
     }
     assert_eq!(world.bridge.figures().with + world.bridge.figures().away, 0);

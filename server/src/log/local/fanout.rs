@@ -12,7 +12,7 @@ use tokio::{
 use super::core::OpenThread;
 use crate::log::{
     Record, RequestId,
-    frame::{Frame, Fresh},
+    frame::{Frame, Fresh, pieces},
 };
 
 /// The new, durable events of one thread in one group.
@@ -72,7 +72,8 @@ fn spawn(runtime: &Handle) -> mpsc::Sender<Parcel> {
             };
             for Committed { thread, records, since, requests } in group {
                 let Some(tail) = thread.tail.lock().upgrade() else { continue };
-                for records in pieces(&records) {
+                // A larger frame would take a slow reader longer than a write may take, every time again.
+                for records in pieces(&records, PAGE_EVENTS_MAX, PAGE_BYTES_MAX) {
                     let fresh = Fresh { since, requests: requests.clone() };
                     tail.push(Frame::fresh(&thread.thread, thread.epoch, records, fresh));
                 }
@@ -80,42 +81,4 @@ fn spawn(runtime: &Handle) -> mpsc::Sender<Parcel> {
         }
     });
     sender
-}
-
-/// One thread's part of a group in frames of a page's size: a larger one would take a slow reader
-/// longer than a write may take, every time again.
-fn pieces(mut records: &[Record]) -> impl Iterator<Item = &[Record]> {
-    std::iter::from_fn(move || {
-        let mut bytes = 0;
-        let fits = records.iter().take(PAGE_EVENTS_MAX).take_while(|record| {
-            bytes += record.body.len();
-            bytes <= PAGE_BYTES_MAX
-        });
-        let (piece, rest) = records.split_at(fits.count().max(1).min(records.len()));
-        records = rest;
-        (!piece.is_empty()).then_some(piece)
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_group_is_cut_into_pieces_of_a_page_and_loses_nothing() {
-        let sizes = [10, PAGE_BYTES_MAX, 3, PAGE_BYTES_MAX * 2, 5, 6];
-        let records: Vec<_> = sizes
-            .iter()
-            .zip(1..)
-            .map(|(size, seq)| Record { seq, body: vec![b'x'; *size].into() })
-            .collect();
-        let cut: Vec<Vec<u64>> =
-            pieces(&records).map(|piece| piece.iter().map(|record| record.seq).collect()).collect();
-        assert_eq!(cut, [vec![1], vec![2], vec![3], vec![4], vec![5, 6]]);
-        assert_eq!(pieces(&[]).count(), 0);
-        let many: Vec<_> = (1..=PAGE_EVENTS_MAX as u64 + 1)
-            .map(|seq| Record { seq, body: bytes::Bytes::from_static(b"x") })
-            .collect();
-        assert_eq!(pieces(&many).map(<[Record]>::len).collect::<Vec<_>>(), [PAGE_EVENTS_MAX, 1]);
-    }
 }
