@@ -42,6 +42,7 @@ const cases = [
   {
     name: `replay, ${Math.round(EVENTS / recorded[1].frames)} a frame`,
     isBatch: true,
+    isReplay: true,
     prepare: () => {},
     given: { ...common, url: server.url },
   },
@@ -68,7 +69,7 @@ try {
     }
     console.log(`round ${round + 1} of ${repeat} is done`);
   }
-  const all = cases.flatMap((it) => rows(it).map((row) => ({ ...row, isBatch: it.isBatch })));
+  const all = cases.flatMap((it) => rows(it).map((row) => ({ ...row, isBatch: it.isBatch, isReplay: it.isReplay })));
   console.log(`\n${table(all)}\n\n${verdicts(all).join("\n")}`);
   if (values.write) {
     mkdirSync(values.write, { recursive: true });
