@@ -79,11 +79,14 @@ export class Torture {
     const torture = new Torture();
     torture.#project = install("projects/plain");
     try {
-      [torture.browser, torture.server, torture.#site] = await Promise.all([
-        launch(browser),
-        Server.start(words),
-        serve(torture.#project.folder),
+      // Each by itself: where one fails, the others are ended.
+      const begun = await Promise.allSettled([
+        launch(browser).then((browser) => (torture.browser = browser)),
+        Server.start(words).then((server) => (torture.server = server)),
+        serve(torture.#project.folder).then((site) => (torture.#site = site)),
       ]);
+      const failed = begun.find(({ reason }) => reason);
+      if (failed) throw failed.reason;
       torture.proxy = await Proxy.start(torture.server.url, mode);
     } catch (error) {
       await torture.stop();

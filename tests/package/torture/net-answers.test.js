@@ -130,7 +130,7 @@ describe("the server answers", { concurrency: true }, () => {
       await tab.equals(thread);
       assert.equal((await tab.status()).transport, "sse");
       const before = proxy.asked.length;
-      Object.assign(proxy, { mode: "answers", answer, answersTo: /^POST/ });
+      Object.assign(proxy, { mode: "answers", answer, answersTo: /^UPGRADE|^POST/ });
       proxy.cut();
       await says(tab, new RegExp(`answers with ${status}`));
       const told = proxy.asked.findIndex((what, at) => at >= before && what === "POST /v1/stream");
@@ -149,7 +149,7 @@ describe("the server answers", { concurrency: true }, () => {
     const { proxy, tab, thread, publish } = await begin(t, { mode: "refuses" });
     await tab.equals(thread);
     const before = proxy.asked.length;
-    Object.assign(proxy, { mode: "answers", answer: { status: 503, headers, body }, answersTo: /^POST/ });
+    Object.assign(proxy, { mode: "answers", answer: { status: 503, headers, body }, answersTo: /^UPGRADE|^POST/ });
     proxy.cut();
     await says(tab, /as many connections as it may/);
     const told = proxy.asked.findIndex((what, at) => at >= before && what === "POST /v1/stream");
