@@ -73,7 +73,7 @@ const DOCUMENTS: &[&str] = &["client-wasm/js/README.md", "LICENSE-MIT", "LICENSE
 /// makes fewer bytes, but bytes that compress less.
 const SHRINK: &[&str] = &[
     "-Oz",
-    "--one-caller-inline-max-function-size=20",
+    "--one-caller-inline-max-function-size=60",
     "--always-inline-max-function-size=6",
     "--converge",
     "--dealign",
