@@ -363,7 +363,7 @@ pub const DIAL_DEADLINE: Duration = Duration::from_secs(10);
 /// connections and drops them is not stormed.
 pub const BACKOFF_STABLE: Duration = Duration::from_secs(1);
 /// Word that the network is back, or the page in view, ends a wait, but never sooner than so long
-/// after the last dial: such words come in bursts.
+/// after the last dial that has brought no connection: such words come in bursts.
 pub const NUDGE_GAP: Duration = Duration::from_secs(1);
 /// After such word a connection that looks alive is asked, and has so long to answer: a laptop that
 /// was opened again must not wait two heartbeats to find its connection dead.

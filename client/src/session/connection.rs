@@ -164,6 +164,8 @@ impl<B: Batch, E: Publishable> Session<B, E> {
             sent_at: now,
             heard_at: now,
         });
+        // A word soon after it was lost finds no burst.
+        self.dialed_at = None;
         self.timers.set(Timer::KeepAlive, now + heartbeat);
         self.notify_status();
         if E::IS_AGENT {

@@ -28,7 +28,9 @@ async function begin(t, options, mode = "passes") {
     await proxy.close();
   });
   const publish = () => server.publish(run, "agent_thinking", { text: "…" });
-  const connects = () => proxy.asked.filter((what) => /^(UPGRADE|POST \/v1\/stream$)/.test(what)).length;
+  // Where WebSocket is refused, whether it still is may be tried at any time.
+  const way = mode === "refuses" ? /^POST \/v1\/stream$/ : /^(UPGRADE|POST \/v1\/stream$)/;
+  const connects = () => proxy.asked.filter((what) => way.test(what)).length;
   return { proxy, tab, thread, publish, connects };
 }
 

@@ -139,6 +139,15 @@ fn a_page_in_view_again_finds_a_dead_connection_soon() {
 }
 
 #[test]
+fn a_hidden_page_whose_connection_goes_soon_after_it_came_needs_no_timer() {
+    let mut desk = Desk::online();
+    desk.session.handle_hidden(desk.now);
+    desk.closed(Some(4000));
+    desk.session.handle_hint(desk.now);
+    assert!(matches!(desk.session.status(), Status::Connecting { .. }));
+}
+
+#[test]
 fn a_nudge_ends_the_wait_but_never_storms() {
     let mut desk = Desk::new();
     while desk.session.next_timeout().is_some_and(|at| at < desk.now + 8_000)
