@@ -167,6 +167,8 @@ impl Deliveries {
         let raised = std::mem::take(&mut *self.due.slots.lock());
         let mut taken = Taken::default();
         let mut room = WRITE_BYTES_MAX;
+        // The one that took the last of the room: the others come before it the next time.
+        let mut greedy = None;
         for slot in raised {
             // Lowered before the feed is read: what comes later raises it again. A swap, not a store:
             // whoever found it raised until now has moved the head before, and that is seen here.
@@ -177,7 +179,10 @@ impl Deliveries {
             }
             loop {
                 if room == 0 {
-                    slot.raise();
+                    match greedy {
+                        None => greedy = Some(slot),
+                        Some(_) => slot.raise(),
+                    }
                     break;
                 }
                 match subscription.feed.next(log).await {
@@ -205,6 +210,9 @@ impl Deliveries {
                     }
                 }
             }
+        }
+        if let Some(slot) = greedy {
+            slot.raise();
         }
         taken
     }

@@ -126,7 +126,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
             let mut dropped = [0; 1024];
             while let Ok(1..) = self.io.read(&mut dropped).await {}
         } else {
-            while let Some(Ok(_)) = self.next().await {}
+            while let Some(Ok(_)) = self.next().await {
+                // Nothing is answered any more (RFC 6455, section 5.5.1), and must not gather.
+                self.outgoing = Outgoing::default();
+            }
         }
     }
 

@@ -69,7 +69,9 @@ impl Incoming {
         let missing = self.missing();
         if missing > READ_BYTES_MAX {
             // No more room than has come already: a length alone costs nobody memory.
-            self.bytes.reserve_exact(missing.min(self.bytes.len().max(READ_BYTES_MAX)));
+            if self.bytes.len() == self.bytes.capacity() {
+                self.bytes.reserve_exact(missing.min(self.bytes.len().max(READ_BYTES_MAX)));
+            }
             return poll_read_buf(io, context, &mut self.bytes);
         }
         let mut room = [const { MaybeUninit::uninit() }; READ_BYTES_MAX];
@@ -145,14 +147,12 @@ impl Incoming {
         Ok(length)
     }
 
-    /// Gives back what was taken, and all room when nothing is left.
+    /// Gives back what was taken, with its room: the beginning of the next frame may be all that is left.
     fn close_up(&mut self) {
-        if self.at == self.bytes.len() {
-            self.bytes = Vec::new();
-        } else {
-            self.bytes.drain(..self.at);
+        if self.at > 0 {
+            self.bytes = self.bytes[self.at..].to_vec();
+            self.at = 0;
         }
-        self.at = 0;
     }
 
     fn data(
@@ -171,7 +171,10 @@ impl Incoming {
             _ => return Err(End::not_websocket()),
         };
         if !is_final {
-            parts.bytes.shrink_to_fit();
+            // Not each time: that would move the whole message for every part.
+            if parts.bytes.capacity() / 2 > parts.bytes.len() {
+                parts.bytes.shrink_to_fit();
+            }
             self.parts = Some(parts);
             return Ok(None);
         }

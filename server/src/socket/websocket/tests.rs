@@ -205,3 +205,26 @@ async fn pings_and_the_end_are_answered() {
     theirs.read_to_end(&mut answer).await.unwrap();
     assert_eq!(answer, b"\x8a\x06there?\x88\x02\x03\xe9");
 }
+
+#[tokio::test]
+async fn the_beginning_of_a_frame_keeps_no_room_of_the_one_before() {
+    let (mut socket, mut theirs) = pair();
+    let large = text(&"x".repeat(40 * READ_BYTES_MAX));
+    theirs.write_all(&[large, vec![LAST | PING]].concat()).await.unwrap();
+    assert!(matches!(socket.next().await, Some(Ok(Message::Text(_)))));
+    assert!(futures_util::FutureExt::now_or_never(socket.next()).is_none());
+    assert!(socket.incoming.room() <= 64, "{}", socket.incoming.room());
+}
+
+#[tokio::test]
+async fn what_comes_after_the_end_is_not_answered() {
+    let (mut socket, mut theirs) = pair();
+    theirs.write_all(&masked(LAST | PING, b"").repeat(10_000)).await.unwrap();
+    theirs.shutdown().await.unwrap();
+    socket.close(CloseCode::Normal, "bye", false).await;
+    assert!(socket.outgoing.room() <= 1_024, "{}", socket.outgoing.room());
+    drop(socket);
+    let mut said = Vec::new();
+    theirs.read_to_end(&mut said).await.unwrap();
+    assert_eq!(said, b"\x88\x05\x03\xe8bye");
+}
