@@ -120,18 +120,29 @@ export function useThread(id) {
   );
   const [refusal, setRefusal] = useState(undefined);
   const [hasEvents, setHasEvents] = useState(false);
+  const [wasEmpty, setWasEmpty] = useState(false);
   useEffect(() => {
     setRefusal(undefined);
-    setHasEvents(false);
+    // Another component may have followed it before.
+    setHasEvents(thread?.position?.seq > 0);
+    setWasEmpty(false);
     const off = attach(thread, (thread) => thread.on("error", setRefusal), setRefusal);
     const offBatch = attach(thread, (thread) => thread.onBatch(() => setHasEvents(true)));
-    const offReset = attach(thread, (thread) => thread.on("reset", () => setHasEvents(false)));
+    const voided = () => {
+      setHasEvents(false);
+      setWasEmpty(false);
+    };
+    const offReset = attach(thread, (thread) => thread.on("reset", voided));
     return () => [off, offBatch, offReset].forEach((off) => off());
   }, [thread]);
   const error = cause ?? refusal;
   const isOver = error !== undefined || status.state === "closed";
-  // What has come may not be folded yet.
-  const isEmpty = status.caughtUp && thread?.position && !hasEvents;
+  // What has come may not be folded yet. What was empty is so while the connection is away, too.
+  const isNowEmpty = Boolean(status.caughtUp && thread?.position) && !hasEvents;
+  useEffect(() => {
+    if (isNowEmpty) setWasEmpty(true);
+  }, [isNowEmpty]);
+  const isEmpty = isNowEmpty || (wasEmpty && !hasEvents);
   const isLoading = id !== undefined && view.seq === 0 && !isEmpty && !isOver;
 
   // The thread as it is when something is said, which may be before there is a connection.
@@ -187,11 +198,13 @@ function useFollowed(client, id) {
       thread = client.thread(id);
       setFollowed({ client, id, thread });
     } catch (cause) {
-      setFollowed({ client, id, cause });
+      // That all is over, the status says; it is nothing about this thread.
+      if (cause.code !== "closed") setFollowed({ client, id, cause });
     }
-    // What is on its way is shown again to who comes back.
+    // What is on its way is shown again to who comes back, and so is a message that was refused.
+    const isShown = ({ kind, state }) => kind === "message" || state !== "failed";
     const end = () => {
-      if (thread?.outbox.length > 0 && client.status.state !== "closed") {
+      if (thread?.outbox.some(isShown) && client.status.state !== "closed") {
         entry.timer = setTimeout(end, LINGER_MS);
         return;
       }

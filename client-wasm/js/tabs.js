@@ -70,7 +70,7 @@ class Tabs {
     navigator.locks.request(this.#nameOf(this.#tab), () => lives).catch(() => {});
     this.#listen("addEventListener");
     void navigator.locks.request(name, { ifAvailable: true }, (lock) => {
-      if (lock) return this.#lead();
+      if (lock) return this.#closed || this.#isAway || this.#lead();
       this.#stand();
       // There is a leader: this tab's own connection is one too many.
       this.#move();

@@ -117,7 +117,17 @@ test("a conversation that is empty is told from one that is not there yet", asyn
   await server.publish(full.run, "agent_started", { agent: "a", message: "hello" });
   let letGo;
   const held = new Promise((resolve) => (letGo = resolve));
-  const init = (page) => page.route("**/rethread_view_bg*.wasm", (route) => held.then(() => route.continue()));
+  let isAway = false;
+  const sockets = [];
+  const init = async (page) => {
+    await page.route("**/rethread_view_bg*.wasm", (route) => held.then(() => route.continue()));
+    await page.routeWebSocket(/./, (socket) => {
+      if (isAway) return socket.close();
+      sockets.push(socket);
+      return socket.connectToServer();
+    });
+    await page.route(/\/(healthz|v1\/stream)/, (route) => (isAway ? route.abort() : route.continue()));
+  };
   const { page, shows, close } = await openPage([full.thread], init);
   // All of it has come, and cannot be shown yet.
   await page.waitForFunction((id) => window.events?.[id]?.length === 1, full.thread);
@@ -128,6 +138,10 @@ test("a conversation that is empty is told from one that is not there yet", asyn
   await page.evaluate((id) => setId(id), empty.thread);
   await page.locator("main[data-loading=false]").waitFor({ state: "attached" });
   assert.equal(await page.evaluate(() => shownEmpty), true);
+  // It is as empty while there is no connection.
+  isAway = true;
+  for (const socket of sockets) await socket.close();
+  await page.locator("main[data-state=waiting][data-loading=false]").waitFor({ state: "attached" });
   await close();
 });
 

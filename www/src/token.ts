@@ -1,4 +1,5 @@
 import { devToken, type TokenSource } from "./api";
+import * as saved from "./saved";
 
 /** The tokens that a server in dev mode gives, beginning with this one where there is one already. */
 export function devTokens(token?: string): TokenSource {
@@ -8,7 +9,11 @@ export function devTokens(token?: string): TokenSource {
       token = await devToken();
       fetchedAt = Date.now();
     }
-    if (token === undefined) throw new Error("the server is no longer in dev mode");
+    if (token === undefined) {
+      // So that the page asks for a token when it is loaded again.
+      saved.keepUser(undefined);
+      throw new Error("the server is no longer in dev mode");
+    }
     return token;
   };
 }

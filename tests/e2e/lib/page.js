@@ -6,7 +6,7 @@ import { answerText, beginningOfLog, readLog, sameAsLog } from "./log.js";
 import { until } from "./wait.js";
 
 /** How Chromium words that a server is not there or has gone. */
-const NETWORK = /net::ERR_(CONNECTION_\w+|EMPTY_RESPONSE|SOCKET_NOT_CONNECTED|ABORTED|TIMED_OUT)/;
+const NETWORK = /net::ERR_(CONNECTION_\w+|EMPTY_RESPONSE|INCOMPLETE_CHUNKED_ENCODING|SOCKET_NOT_CONNECTED|ABORTED|TIMED_OUT)/;
 const SOCKET = /WebSocket connection to '[^']+' failed/;
 
 /** One tab. */
