@@ -32,6 +32,8 @@ export class Client {
   /** Threads that are followed and do not yet have what happened before this connection. */
   #behind = new Set();
   #replayed = 0;
+  /** The last connection was left for another: it has not failed. */
+  #moves;
   /** Commands that have not been answered. */
   #waiting = new Map();
   /** What a thread may ask of its client. */
@@ -123,7 +125,7 @@ export class Client {
       disconnect: (connection, code) => this.#disconnect(connection, code),
       wake: (waitMs) => this.#wake(waitMs),
       status: (state, failed, waitMs, why) => {
-        if (state === "waiting" && failed > 1) this.#wayFound = this.#detour(failed);
+        if (state === "waiting" && failed > 1 && !this.#moves) this.#wayFound = this.#detour(failed);
         this.#changed(statusOf(state, failed, waitMs, state === "closed" ? fromWire(why) : why));
       },
       subscribed: (id, epoch, seq) => thread(id)?._subscribed(epoch, seq),
@@ -182,6 +184,7 @@ export class Client {
         },
         frame: (frame) => hear((driver) => driver.frame(connection, frame)),
         closed: (code, again) => {
+          this.#moves = again;
           hear((driver) => driver.closed(connection, code));
           // Only the way to the server has changed: there is no reason to wait.
           if (again) this.#do((driver) => driver.page("again"));
@@ -220,6 +223,7 @@ export class Client {
   #move() {
     const connection = this.#connection;
     this.#disconnect(connection, 1000);
+    this.#moves = true;
     this.#do((driver) => {
       driver.closed(connection, 0);
       driver.page("again");
