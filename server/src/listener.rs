@@ -13,12 +13,10 @@ mod io;
 pub mod tls;
 
 use std::{
-    collections::VecDeque, convert::Infallible, error::Error, net::SocketAddr, pin::pin, sync::Arc,
-    time::Duration,
+    convert::Infallible, error::Error, net::SocketAddr, pin::pin, sync::Arc, time::Duration,
 };
 
 use bytes::Bytes;
-use futures_util::FutureExt;
 use hyper::{
     Request, Response,
     body::{Body, Incoming},
@@ -27,8 +25,8 @@ use hyper::{
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rethread_shared::limits::{
-    ACCEPT_PAUSE_MAX, ACCEPT_PAUSE_MIN, ACCEPTED_AT_ONCE, ACCEPTED_WAITING_MAX, BEGUN_AT_ONCE,
-    PARTING_DEADLINE, REQUEST_HEAD_BYTES_MAX, REQUEST_HEADERS_MAX, UNSENT_BYTES_MAX,
+    ACCEPT_PAUSE_MAX, ACCEPT_PAUSE_MIN, PARTING_DEADLINE, REQUEST_HEAD_BYTES_MAX,
+    REQUEST_HEADERS_MAX, UNSENT_BYTES_MAX,
 };
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -83,28 +81,16 @@ impl Listener {
         let Self { tcp, tls, http, guard } = self;
         let serving = Arc::new(Serving { service, tls, http, guard, stopping: stopping.clone() });
         let tasks = TaskTracker::new();
-        // Taken, and not begun yet. A crowd is begun a few at a time, so that those who are being served
-        // have their turns in between: nobody of them waits for all of the crowd.
-        let mut crowd = VecDeque::new();
-        let (mut taken, mut pause) = (0, Duration::ZERO);
-        while !stopping.is_cancelled() {
-            let accepted = match crowd.len() {
-                0 => stopping.run_until_cancelled(tcp.accept()).await,
-                1..ACCEPTED_WAITING_MAX => tcp.accept().now_or_never(),
-                _ => None,
-            };
+        let mut pause = Duration::ZERO;
+        while let Some(accepted) = stopping.run_until_cancelled(tcp.accept()).await {
             match accepted {
-                Some(Ok(connection)) => {
+                Ok((stream, address)) => {
                     pause = Duration::ZERO;
-                    crowd.push_back(connection);
-                    taken += 1;
-                    if taken < ACCEPTED_AT_ONCE {
-                        continue;
-                    }
+                    tasks.spawn(serving.clone().connection(stream, address));
                 }
                 // The other side gave up before it was taken; nothing is wrong here.
-                Some(Err(error)) if is_of_peer(&error) => continue,
-                Some(Err(error)) => {
+                Err(error) if is_of_peer(&error) => {}
+                Err(error) => {
                     pause = (pause * 2).clamp(ACCEPT_PAUSE_MIN, ACCEPT_PAUSE_MAX);
                     metrics::counter!(crate::metrics::ACCEPT_FAILURES).increment(1);
                     tracing::error!(
@@ -113,17 +99,7 @@ impl Listener {
                     );
                     let _ = stopping.run_until_cancelled(tokio::time::sleep(pause)).await;
                 }
-                None => {}
             }
-            taken = 0;
-            let few = crowd.len().min(BEGUN_AT_ONCE);
-            for (stream, address) in crowd.drain(..few) {
-                tasks.spawn(serving.clone().connection(stream, address));
-            }
-            tokio::task::yield_now().await;
-        }
-        for (stream, address) in crowd {
-            tasks.spawn(serving.clone().connection(stream, address));
         }
         drop(tcp);
         tasks.close();

@@ -92,14 +92,6 @@ pub const BODY_DEADLINE: Duration = Duration::from_secs(60);
 pub const REQUEST_HEAD_BYTES_MAX: usize = 32 * 1024;
 /// Headers of a request. Browsers send twenty, proxies add some. Beyond: 431.
 pub const REQUEST_HEADERS_MAX: usize = 64;
-/// Connections that are taken at once, before those who are being served have their turn: half a
-/// millisecond.
-pub const ACCEPTED_AT_ONCE: usize = 64;
-/// Connections that are taken and wait to be begun. As many as Linux lets wait; beyond, they do there.
-pub const ACCEPTED_WAITING_MAX: usize = 4096;
-/// Connections of a crowd that are begun in one turn. A handshake and a replay take ten or so turns of a
-/// task, so that some hundred of these, a few milliseconds of work, stand before a live event.
-pub const BEGUN_AT_ONCE: usize = 8;
 /// Pause after the first failure to take a connection, such as too many open files; it doubles.
 pub const ACCEPT_PAUSE_MIN: Duration = Duration::from_millis(5);
 /// Longest pause after a failure to take a connection: files are given back all the time.
