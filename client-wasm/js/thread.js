@@ -40,9 +40,10 @@ export class Thread {
   /** Counts what makes an earlier start void: another start, a reset, the end. */
   _turn = 0;
 
-  constructor(client, id, after) {
+  constructor(client, id, number, after) {
     this.#client = client;
     this.#id = id;
+    this._number = number;
     this.#after = after;
   }
 
@@ -170,12 +171,15 @@ export class Thread {
       if (events.length === 0) return;
       info.first = events[0].seq;
     }
-    for (const event of events) {
-      this.#position = { epoch, seq: event.seq };
-      this.#byType.get(event.type)?.call(event);
-      this.#all.call(event);
-      if (this.#state === "closed") return;
+    if (this.#all.size + this.#byType.size > 0) {
+      for (const event of events) {
+        this.#position = { epoch, seq: event.seq };
+        this.#byType.get(event.type)?.call(event);
+        this.#all.call(event);
+        if (this.#state === "closed") return;
+      }
     }
+    this.#position = { epoch, seq: info.last };
     this.#batches.call(events, info);
     for (const iterator of this.#iterators) iterator.tell("push", events);
   }

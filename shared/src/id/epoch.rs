@@ -18,6 +18,12 @@ impl Epoch {
         Self(u32::from_be_bytes(random))
     }
 
+    /// The epoch of a number that [`Epoch::to_u32`] gave.
+    #[must_use]
+    pub fn from_u32(number: u32) -> Self {
+        Self(number)
+    }
+
     /// The number it is kept as.
     #[must_use]
     pub fn to_u32(self) -> u32 {
