@@ -3,7 +3,7 @@ import { Handlers } from "./handlers.js";
 import { EventIterator } from "./iterator.js";
 import { newMessageId } from "./message_id.js";
 import { Outgoing } from "./outgoing.js";
-import { part } from "./parts.js";
+import { surePart } from "./parts.js";
 
 /** The view before the first event. */
 const NOTHING = Object.freeze({ seq: 0, runs: Object.freeze([]) });
@@ -261,20 +261,14 @@ export class Thread {
       this.#client.follow(this.#id, "leave");
       this.#client.start(this, this.#after[0] === "start" ? this.#after : [epoch, seq]);
     }
-    try {
-      const { makeView } = await part("view", this.#client.sources);
-      if (this.#state === "closed") return;
-      this.#fold = makeView((view) => {
-        this.#view = view;
-        this.#views.call(view);
-      });
-      for (const events of this.#early) this.#fold.push(events);
-      this.#early = [];
-    } catch (cause) {
-      // The next `onView` tries again.
-      this.#early = this.#folded = undefined;
-      this.#errors.call(new RethreadError("part_failed", `no views: ${cause?.message}`, { cause }));
-    }
+    const { makeView } = await surePart("view", this.#client.sources);
+    if (this.#state === "closed") return;
+    this.#fold = makeView((view) => {
+      this.#view = view;
+      this.#views.call(view);
+    });
+    for (const events of this.#early) this.#fold.push(events);
+    this.#early = [];
   }
 
   #foldLater(events) {
