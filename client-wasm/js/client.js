@@ -8,7 +8,7 @@ import { openSocket } from "./socket.js";
 import { statusOf } from "./status.js";
 import { Thread } from "./thread.js";
 
-/** Events of a replay between two statuses that count them. */
+/** Events of a replay between two statuses that count them, after the first. */
 const REPLAY_STEP = 500;
 // The longest that browsers wait; what is longer would fire at once.
 const WAIT_MS_MAX = 2 ** 31 - 1;
@@ -33,7 +33,7 @@ export class Client {
   /** Threads that are followed and do not yet have what happened before this connection. */
   #behind = new Set();
   #replayed = 0;
-  /** The last connection was left for another: it has not failed. */
+  /** The last connection was left for another, or not begun: it has not failed. */
   #moves;
   /** Commands that have not been answered. */
   #waiting = new Map();
@@ -169,6 +169,8 @@ export class Client {
     // Given up meanwhile; what comes late is not for the next.
     if (connection !== this.#connection) return;
     if (token === undefined) {
+      // Nothing was tried that could be blocked.
+      this.#moves = true;
       // A token that is a string is the only one.
       this.#do((driver) => driver.closed(connection, typeof this.#token === "string" ? 1 : 0));
       return;
@@ -367,7 +369,8 @@ export class Client {
   #online() {
     const { state, caughtUp: was, replayed } = this.#status;
     const caughtUp = this.#behind.size === 0;
-    if (state !== "online" || (caughtUp === was && this.#replayed < replayed + REPLAY_STEP)) return;
+    const isMore = this.#replayed >= replayed + (replayed ? REPLAY_STEP : 1);
+    if (state !== "online" || (caughtUp === was && !isMore)) return;
     this.#set({ ...this.#status, caughtUp, replayed: this.#replayed });
   }
 
