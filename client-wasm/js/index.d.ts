@@ -354,7 +354,7 @@ export interface OnlineStatus extends StatusBase {
    * while a thread that is new, or was reset, catches up.
    */
   caughtUp: boolean;
-  /** How many such events this connection has brought so far; moves with every batch of them. */
+  /** How many such events this connection has brought so far; moves every few hundred of them. */
   replayed: number;
   /**
    * How: over a WebSocket; or, where the network blocks that, by server-sent events and requests, which
