@@ -24,7 +24,7 @@ const PATIENCE_MS = 60_000;
  * server once only. */
 const KEEPS = "package, all of it";
 /** Frames after which the browser has compiled what is used of either client: as many in each case. */
-const WARM_FRAMES = 5000;
+const WARM_FRAMES = 8000;
 /** How often a thread is followed then, and counted. */
 const COUNTED = 3;
 
