@@ -25,7 +25,7 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use rethread_shared::{Epoch, EventId, RunId, ThreadId};
+use rethread_shared::{Epoch, EventId, RunId, ThreadId, limits::LOG_REOPEN_MIN};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{oneshot, watch};
 
@@ -95,6 +95,10 @@ pub trait Log: Send + Sync + 'static {
         thread: &ThreadId,
         events: Vec<NewRecord>,
     ) -> BoxFuture<'static, Result<Vec<Appended>, LogError>>;
+
+    /// The same for whoever does not wait for it. Told when the events are durable, behind those who follow
+    /// the thread, or when they are refused; that may be before this returns.
+    fn append_telling(&self, term: u64, thread: &ThreadId, events: Vec<NewRecord>, told: Told);
 
     /// The term of the log. It ends when something that was queued may not have been stored: whoever
     /// remembers more than the log acknowledged forgets it then, and reads again.
@@ -300,6 +304,38 @@ pub struct Appended {
     pub duplicate: bool,
 }
 
+/// Who is told what became of an append: once, whatever happens. Must not block, nor take the lock that the
+/// append was queued under.
+pub struct Told(Option<Box<dyn FnOnce(Result<Vec<Appended>, LogError>) + Send>>);
+
+impl Told {
+    /// Calls `told`.
+    pub fn new(told: impl FnOnce(Result<Vec<Appended>, LogError>) + Send + 'static) -> Self {
+        Self(Some(Box::new(told)))
+    }
+
+    /// Tells it.
+    pub fn tell(mut self, appended: Result<Vec<Appended>, LogError>) {
+        if let Some(told) = self.0.take() {
+            told(appended);
+        }
+    }
+}
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        if let Some(told) = self.0.take() {
+            told(Err(LogError::lost()));
+        }
+    }
+}
+
+impl std::fmt::Debug for Told {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Told").finish_non_exhaustive()
+    }
+}
+
 /// How much one read may bring.
 #[derive(Clone, Copy, Debug)]
 pub struct PageLimit {
@@ -432,4 +468,12 @@ pub enum LogError {
     /// The log is being closed.
     #[error("the log is closing")]
     Closed,
+}
+
+impl LogError {
+    /// What was asked was lost in the midst of a panic.
+    pub(crate) fn lost() -> Self {
+        let reason = "the commit thread panicked".into();
+        Self::Unavailable { reason, retry_after: LOG_REOPEN_MIN }
+    }
 }

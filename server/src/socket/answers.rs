@@ -1,12 +1,16 @@
 //! What a connection answers: frames as text, and the answers that the log has yet to allow.
 
-use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
+use std::{
+    sync::Arc,
+    task::{Context, Poll},
+};
+
 use rethread_shared::{
     ThreadId, WireError,
     frame::{ServerFrame, WireErrorFrame},
 };
-use tokio::task::{JoinError, JoinHandle};
 
+use super::gather::Gather;
 use crate::bridge::desk::Note;
 
 /// A frame without events: those come ready-made from the log.
@@ -40,39 +44,65 @@ pub(super) fn not_subscribed(thread: &ThreadId, error: WireError) -> WireErrorFr
     WireErrorFrame { req: None, thread: Some(thread.clone()), error }
 }
 
-/// Answers that wait for the log. Each is a task of its own: it takes the lock of a thread's runs,
-/// and must be able to give it back while its connection waits for that very lock. And what it has to
-/// do after the log has answered is done even when its connection has gone.
+/// Answers that wait for the log. They come when it has answered, from wherever that is known; the connection
+/// takes all that are there at once.
 #[derive(Default)]
 pub(super) struct Answers {
-    waiting: FuturesUnordered<JoinHandle<String>>,
+    ready: Arc<Gather<Option<String>>>,
+    waiting: usize,
+}
+
+/// The place of one answer.
+pub(super) struct Ticket {
+    ready: Arc<Gather<Option<String>>>,
+    is_given: bool,
+}
+
+impl Ticket {
+    /// Gives the answer.
+    pub(super) fn give(mut self, answer: String) {
+        self.is_given = true;
+        self.ready.put(Some(answer));
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        if !self.is_given {
+            self.ready.put(None);
+        }
+    }
 }
 
 impl Answers {
+    /// A place for an answer that comes later.
+    pub(super) fn ticket(&mut self) -> Ticket {
+        self.waiting += 1;
+        Ticket { ready: self.ready.clone(), is_given: false }
+    }
+
+    /// An answer that has to be worked for, in a task of its own: it takes the lock of a thread's runs,
+    /// and must be able to give it back while its connection waits for that very lock. And what it has to
+    /// do after the log has answered is done even when its connection has gone.
     pub(super) fn push(&mut self, answer: impl Future<Output = String> + Send + 'static) {
-        self.waiting.push(tokio::spawn(answer));
+        let ticket = self.ticket();
+        tokio::spawn(async move { ticket.give(answer.await) });
     }
 
+    /// Answers that have not been taken.
     pub(super) fn len(&self) -> usize {
-        self.waiting.len()
+        self.waiting
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.waiting.is_empty()
+    /// Ready when there is one to be taken.
+    pub(super) fn poll(&self, context: &mut Context<'_>) -> Poll<()> {
+        self.ready.poll(context)
     }
 
-    /// The next answer; must not be empty.
-    pub(super) async fn next(&mut self) -> String {
-        text_of(self.waiting.next().await.expect("asked only when something waits"))
+    /// The answers that are there.
+    pub(super) fn take(&mut self) -> impl Iterator<Item = String> + use<> {
+        let ready = self.ready.take();
+        self.waiting -= ready.len();
+        ready.into_iter().map(|answer| answer.expect("who works for an answer does not panic"))
     }
-
-    /// An answer that is there already.
-    pub(super) fn ready(&mut self) -> Option<String> {
-        self.waiting.next().now_or_never().flatten().map(text_of)
-    }
-}
-
-/// A panic there is one here.
-fn text_of(joined: Result<String, JoinError>) -> String {
-    joined.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
 }

@@ -168,10 +168,9 @@ impl Socket {
         let by = Publisher { grant, connection: Some(self.place.id), request };
         let events: Vec<&str> = events.iter().map(|event| event.get()).collect();
         self.shared.bridge.admit(&events).map_err(|error| refused(req, error))?;
-        let outcomes = self.shared.bridge.publish(by, &events).await;
-        self.answers.push(async move {
-            text(&Frame::Published(Published { req, results: outcomes.await }))
-        });
+        let ticket = self.answers.ticket();
+        let tell = move |results| ticket.give(text(&Frame::Published(Published { req, results })));
+        self.shared.bridge.publish_telling(by, &events, tell).await;
         Ok(())
     }
 

@@ -29,6 +29,14 @@ impl Wire {
         }
     }
 
+    /// A message that has come already.
+    pub(super) fn at_hand(&mut self) -> Option<Result<Message, End>> {
+        match self {
+            Self::WebSocket(ws) => ws.at_hand(),
+            Self::Tunnel(_) => None,
+        }
+    }
+
     /// Takes a frame's text. Waits only when much waits already and the other side takes nothing.
     pub(super) async fn feed(&mut self, text: Bytes) -> Result<(), End> {
         match self {
