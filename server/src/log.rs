@@ -19,6 +19,7 @@ pub mod tail;
 pub use local::LocalLog;
 
 use std::{
+    fmt,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -42,6 +43,12 @@ pub trait Log: Send + Sync + 'static {
     /// # Errors
     /// When the log cannot be read.
     fn thread(&self, thread: &ThreadId) -> Result<Option<ThreadInfo>, LogError>;
+
+    /// The user who owns the thread, if there is one.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    fn owner(&self, thread: &ThreadId) -> Result<Option<Arc<str>>, LogError>;
 
     /// What is known of the events of a thread that are no longer kept.
     ///
@@ -283,8 +290,43 @@ pub struct NewRecord {
     pub request: Option<RequestId>,
 }
 
-/// Names a request in the logs of everything that it leads to. Cheap to clone.
-pub type RequestId = Arc<str>;
+/// Names a request in the logs of everything that it leads to. Cheap to clone, and a text only where it is
+/// written.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RequestId {
+    name: Arc<str>,
+    number: Option<u64>,
+}
+
+impl RequestId {
+    /// A request with a name.
+    #[must_use]
+    pub fn new(name: Arc<str>) -> Self {
+        Self { name, number: None }
+    }
+
+    /// A request within this one, which has no number yet.
+    #[must_use]
+    pub fn within(&self, number: u64) -> Self {
+        debug_assert!(self.number.is_none(), "one level is all there is");
+        Self { name: self.name.clone(), number: Some(number) }
+    }
+}
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.number {
+            None => f.write_str(&self.name),
+            Some(number) => write!(f, "{}-{number}", self.name),
+        }
+    }
+}
+
+impl fmt::Debug for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.to_string(), f)
+    }
+}
 
 /// A stored event.
 #[derive(Clone, Debug)]
@@ -306,7 +348,9 @@ pub struct Appended {
 
 /// Who is told what became of an append: once, whatever happens. Must not block, nor take the lock that the
 /// append was queued under.
-pub struct Told(Option<Box<dyn FnOnce(Result<Vec<Appended>, LogError>) + Send>>);
+pub struct Told(Option<Tell>);
+
+type Tell = Box<dyn FnOnce(Result<Vec<Appended>, LogError>) + Send>;
 
 impl Told {
     /// Calls `told`.
@@ -330,8 +374,8 @@ impl Drop for Told {
     }
 }
 
-impl std::fmt::Debug for Told {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Told {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Told").finish_non_exhaustive()
     }
 }

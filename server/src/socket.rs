@@ -374,7 +374,7 @@ impl Socket {
     async fn write(&mut self, text: String) -> Result<(), End> {
         self.buffered += text.len() as u64;
         // Waits only when much is queued and the socket is full.
-        unless_cut(self.access.as_ref(), self.wire.feed(text.into())).await?;
+        unless_cut(self.access.as_ref(), self.wire.feed_own(text)).await?;
         self.sent = Instant::now();
         Ok(())
     }
@@ -382,8 +382,18 @@ impl Socket {
     /// Writes what is due to the subscriptions, up to one write's worth, and flushes everything.
     async fn write_all_due(&mut self) -> Result<(), End> {
         // Answers that are ready now go along.
-        for answer in self.answers.take() {
-            self.write(answer).await?;
+        let answers = self.answers.take();
+        if !answers.is_empty() {
+            self.buffered += answers.iter().map(|answer| answer.len() as u64).sum::<u64>();
+            self.sent = Instant::now();
+            let wire = &mut self.wire;
+            let feeding = async {
+                for answer in answers {
+                    wire.feed_own(answer).await?;
+                }
+                Ok(())
+            };
+            unless_cut(self.access.as_ref(), feeding).await?;
         }
         if self.access.as_ref().is_some_and(Access::is_questioned) {
             return Ok(());

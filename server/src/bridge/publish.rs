@@ -8,7 +8,7 @@ use rethread_shared::{
     order::RunState,
 };
 use tokio::sync::Mutex;
-use tracing::{Instrument, Span};
+use tracing::{Instrument, Span, level_filters::LevelFilter};
 
 use super::{
     Bridge,
@@ -429,7 +429,9 @@ fn outcomes_of(
 
 /// What is to be stored of events, which keep the rest.
 fn records(by: Publisher<'_>, events: &mut [Ready]) -> Vec<NewRecord> {
-    events[0].record.request = Some(by.request.id.clone());
+    // For logs that nobody writes it need not go along.
+    let is_followed = LevelFilter::current() >= LevelFilter::DEBUG;
+    events[0].record.request = is_followed.then(|| by.request.id.clone());
     // Of the record only the id is needed any more.
     let take = |Ready { record: NewRecord { id, body, request }, .. }: &mut Ready| NewRecord {
         id: *id,

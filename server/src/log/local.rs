@@ -158,6 +158,10 @@ impl Log for LocalLog {
         Ok(self.core().open_thread(thread)?.map(|open| open.info()))
     }
 
+    fn owner(&self, thread: &ThreadId) -> Result<Option<Arc<str>>, LogError> {
+        Ok(self.core().open_thread(thread)?.map(|open| open.owner.clone()))
+    }
+
     fn cut(&self, thread: &ThreadId) -> Result<Cut, LogError> {
         Ok(self.core().engine()?.cut(self.core().existing(thread)?.no)?)
     }

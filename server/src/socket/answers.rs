@@ -6,8 +6,9 @@ use std::{
 };
 
 use rethread_shared::{
-    ThreadId, WireError,
-    frame::{ServerFrame, WireErrorFrame},
+    EventId, ThreadId, WireError,
+    frame::{Outcome, Published, ServerFrame, WireErrorFrame},
+    json,
 };
 
 use super::gather::Gather;
@@ -16,9 +17,41 @@ use crate::bridge::desk::Note;
 /// A frame without events: those come ready-made from the log.
 pub(super) type Frame = ServerFrame<()>;
 
+/// Bytes of the usual result of an event.
+const RESULT_BYTES: usize = 128;
+
 /// A frame as text.
 pub(super) fn text(frame: &Frame) -> String {
     serde_json::to_string(frame).expect("a frame's members are all JSON")
+}
+
+/// What became of a publish, as a frame. Piece by piece where all was stored, as nearly always is: formatting
+/// costs several times as much.
+pub(super) fn published(req: u64, results: Vec<Outcome>) -> String {
+    let is_stored = |result: &Outcome| matches!(result, Outcome::Stored { .. });
+    if !results.iter().all(is_stored) {
+        return text(&Frame::Published(Published { req, results }));
+    }
+    let mut text = String::with_capacity(64 + RESULT_BYTES * results.len());
+    let mut room = [0; json::DIGITS_MAX];
+    text.push_str(r#"{"op":"published","req":"#);
+    text.push_str(json::digits(req, &mut room));
+    text.push_str(r#","results":["#);
+    for result in &results {
+        let Outcome::Stored { id, thread, seq, duplicate } = result else { continue };
+        text.push_str(r#"{"id":""#);
+        text.push_str(id.encode(&mut [0; EventId::TEXT_BYTES]));
+        text.push_str(r#"","thread":""#);
+        text.push_str(thread.as_str());
+        text.push_str(r#"","seq":"#);
+        text.push_str(json::digits(*seq, &mut room));
+        text.push_str(if *duplicate { r#","duplicate":true},"# } else { "}," });
+    }
+    if !results.is_empty() {
+        text.pop();
+    }
+    text.push_str("]}");
+    text
 }
 
 /// A note of the desk as a frame.
@@ -100,9 +133,40 @@ impl Answers {
     }
 
     /// The answers that are there.
-    pub(super) fn take(&mut self) -> impl Iterator<Item = String> + use<> {
+    pub(super) fn take(&mut self) -> Vec<String> {
         let ready = self.ready.take();
         self.waiting -= ready.len();
-        ready.into_iter().map(|answer| answer.expect("who works for an answer does not panic"))
+        let there =
+            |answer: Option<String>| answer.expect("who works for an answer does not panic");
+        ready.into_iter().map(there).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_published_is_told_as_any_frame_is() {
+        let stored = |seq, duplicate| Outcome::Stored {
+            id: EventId::generate(seq, [7; 10]),
+            thread: "thread_a.b~c".parse().unwrap(),
+            seq,
+            duplicate,
+        };
+        let refused = Outcome::Refused {
+            id: None,
+            error: WireError::run_not_found(&"thread_a".parse().unwrap()),
+        };
+        for results in [
+            vec![],
+            vec![stored(1, false)],
+            vec![stored(u64::MAX, true), stored(20, false)],
+            vec![stored(3, false), refused],
+        ] {
+            let req = results.len() as u64;
+            let frame = text(&Frame::Published(Published { req, results: results.clone() }));
+            assert_eq!(published(req, results), frame);
+        }
     }
 }

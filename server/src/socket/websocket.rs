@@ -108,6 +108,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// takes nothing.
     pub(super) async fn feed(&mut self, text: Bytes) -> io::Result<()> {
         self.outgoing.push(Op::Text, text);
+        self.relieve().await
+    }
+
+    /// The same for a text that goes to nobody else.
+    pub(super) async fn feed_own(&mut self, text: String) -> io::Result<()> {
+        self.outgoing.push_own(Op::Text, text);
+        self.relieve().await
+    }
+
+    async fn relieve(&mut self) -> io::Result<()> {
         if self.outgoing.bytes() > WRITE_BYTES_MAX { self.flush().await } else { Ok(()) }
     }
 

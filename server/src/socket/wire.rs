@@ -45,6 +45,14 @@ impl Wire {
         }
     }
 
+    /// The same for a text that goes to nobody else.
+    pub(super) async fn feed_own(&mut self, text: String) -> Result<(), End> {
+        match self {
+            Self::WebSocket(ws) => Ok(ws.feed_own(text).await?),
+            Self::Tunnel(tunnel) => tunnel.feed(text.as_bytes()).await,
+        }
+    }
+
     /// From now on messages may be as large as the protocol has them.
     pub(super) fn open(&mut self) {
         if let Self::WebSocket(ws) = self {
