@@ -37,14 +37,14 @@ const cases = [
     name: `${size} ${size === 1 ? "event" : "events"} a frame`,
     isBatch: size > 1,
     prepare: () => frames.cutInto(size),
-    given: { ...common, url: frames.url },
+    given: { ...common, url: frames.url, frames: EVENTS / size },
   })),
   {
     name: `replay, ${Math.round(EVENTS / recorded[1].frames)} a frame`,
     isBatch: true,
     isReplay: true,
     prepare: () => {},
-    given: { ...common, url: server.url },
+    given: { ...common, url: server.url, frames: recorded[1].frames },
   },
 ];
 

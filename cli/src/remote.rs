@@ -1,6 +1,6 @@
 //! The server that a command speaks to, and the token it speaks with.
 
-use std::{path::PathBuf, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::{Context, bail};
 use clap::Args;
@@ -138,7 +138,9 @@ impl Remote {
                 )
             })?
             .map_err(|error| match error {
-                native::Error::Closed(Closed::Unauthorized(Some(error))) => denied(error),
+                native::Error::Closed(Closed::Unauthorized(Some(error))) => {
+                    denied(Arc::unwrap_or_clone(error))
+                }
                 error => error.into(),
             })
     }

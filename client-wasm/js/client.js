@@ -8,6 +8,8 @@ import { openSocket } from "./socket.js";
 import { statusOf } from "./status.js";
 import { Thread } from "./thread.js";
 
+/** Events of a replay between two statuses that count them, after the first. */
+const REPLAY_STEP = 500;
 // The longest that browsers wait; what is longer would fire at once.
 const WAIT_MS_MAX = 2 ** 31 - 1;
 
@@ -24,7 +26,6 @@ export class Client {
   #wayFound;
   #transport;
   #timer;
-  #wakeAt = Infinity;
   #leavePage;
   #status = { state: "connecting", attempt: 1 };
   #handlers = new Handlers();
@@ -32,7 +33,7 @@ export class Client {
   /** Threads that are followed and do not yet have what happened before this connection. */
   #behind = new Set();
   #replayed = 0;
-  /** The last connection was left for another: it has not failed. */
+  /** The last connection was left for another, or not begun: it has not failed. */
   #moves;
   /** Commands that have not been answered. */
   #waiting = new Map();
@@ -88,8 +89,8 @@ export class Client {
     if (this.#status.state === "closed") throw fromWire({ code: "closed" });
     let thread = this.#threads.get(id);
     if (!thread) {
-      call(() => this.#driver.follow(id, "check", 0));
-      thread = new Thread(this.#hub, id, startOf(after));
+      const number = call(() => this.#driver.follow(id, "check", 0));
+      thread = new Thread(this.#hub, id, number, startOf(after));
       this.#threads.set(id, thread);
     }
     return thread;
@@ -129,12 +130,15 @@ export class Client {
         this.#changed(statusOf(state, failed, waitMs, state === "closed" ? fromWire(why) : why));
       },
       subscribed: (id, epoch, seq) => thread(id)?._subscribed(epoch, seq),
-      events: (id, events, epoch, first, last, replayed) => {
+      events: (frame, dropped, replayed) => {
+        const { thread: id, epoch, last } = frame;
+        const events = dropped ? frame.events.slice(dropped) : frame.events;
+        const first = frame.first + dropped;
         this.#keeping.do(({ cache }) => cache.write(id, epoch, first, events));
         thread(id)?._events(events, { first, last, epoch, replayed });
         if (!replayed) return;
         this.#replayed += events.length;
-        this.#online(true);
+        this.#online();
       },
       caughtUp: (id) => this.#caughtUp(id),
       reset: (id, epoch, reason) => {
@@ -165,6 +169,8 @@ export class Client {
     // Given up meanwhile; what comes late is not for the next.
     if (connection !== this.#connection) return;
     if (token === undefined) {
+      // Nothing was tried that could be blocked.
+      this.#moves = true;
       // A token that is a string is the only one.
       this.#do((driver) => driver.closed(connection, typeof this.#token === "string" ? 1 : 0));
       return;
@@ -182,7 +188,10 @@ export class Client {
           hear((driver) => driver.greet(connection, token));
           this.#share(token).catch(() => {});
         },
-        frame: (frame) => hear((driver) => driver.frame(connection, frame)),
+        frame: (frame) =>
+          frame?.op === "events"
+            ? this.#events(connection, frame)
+            : hear((driver) => driver.frame(connection, frame)),
         closed: (code, again) => {
           this.#moves = again;
           hear((driver) => driver.closed(connection, code));
@@ -194,6 +203,15 @@ export class Client {
       warn(cause);
       hear((driver) => driver.closed(connection, 0));
     }
+  }
+
+  /** What comes most often takes the shortest way. */
+  #events(connection, frame) {
+    const { thread, epoch, first, last, events } = frame;
+    // As a number, -1 is none that a thread has.
+    const number = this.#threads.get(thread)?._number ?? -1;
+    const count = events?.length;
+    this.#driver.events(connection, number, parseInt(epoch, 16), first, last, count, frame);
   }
 
   #open = (hear) => this.#way(this.#address, hear);
@@ -257,22 +275,11 @@ export class Client {
     this.#socket = undefined;
   }
 
-  /**
-   * Sets the timer. One that is set for an earlier time stays: the driver's deadlines mostly move
-   * on with every frame, and being called early does no harm.
-   */
   #wake(waitMs) {
-    const at = waitMs < 0 ? Infinity : performance.now() + waitMs;
-    if (at >= this.#wakeAt && at !== Infinity) return;
     clearTimeout(this.#timer);
-    this.#wakeAt = at;
-    if (at === Infinity) return;
-    const wake = () => {
-      this.#wakeAt = Infinity;
-      this.#driver.flush();
-    };
+    const woken = () => this.#do((driver) => driver.page("woken"));
     // One more, for browsers round down.
-    this.#timer = setTimeout(wake, Math.min(waitMs + 1, WAIT_MS_MAX));
+    this.#timer = setTimeout(woken, Math.min(waitMs + 1, WAIT_MS_MAX));
   }
 
   /** Has a thread's command done, and kept in this browser until it is. */
@@ -359,12 +366,12 @@ export class Client {
   }
 
   /** Says how the threads fare while the connection is up. */
-  #online(hasMore) {
-    if (this.#status.state !== "online") return;
+  #online() {
+    const { state, caughtUp: was, replayed } = this.#status;
     const caughtUp = this.#behind.size === 0;
-    if (hasMore || caughtUp !== this.#status.caughtUp) {
-      this.#set({ ...this.#status, caughtUp, replayed: this.#replayed });
-    }
+    const isMore = this.#replayed >= replayed + (replayed ? REPLAY_STEP : 1);
+    if (state !== "online" || (caughtUp === was && !isMore)) return;
+    this.#set({ ...this.#status, caughtUp, replayed: this.#replayed });
   }
 
   #changed(status) {

@@ -256,8 +256,7 @@ export interface ThreadHandlers extends RethreadEvents {
   /**
    * The server refuses to let this thread be followed, for example with `thread_not_found`. Nothing
    * more will come: to attach another handler throws the same error, and {@link Client.thread} gives
-   * a new object. Without a handler it is reported on the console. Or, with `part_failed`, views could
-   * not be loaded; the thread goes on.
+   * a new object. Without a handler it is reported on the console.
    */
   error: RethreadError;
 }
@@ -355,7 +354,7 @@ export interface OnlineStatus extends StatusBase {
    * while a thread that is new, or was reset, catches up.
    */
   caughtUp: boolean;
-  /** How many such events this connection has brought so far; moves with every batch of them. */
+  /** How many such events this connection has brought so far; moves every few hundred of them. */
   replayed: number;
   /**
    * How: over a WebSocket; or, where the network blocks that, by server-sent events and requests, which
@@ -470,7 +469,7 @@ export type ClientErrorCode =
   | "bad_option"
   /** The WebAssembly could not be loaded. */
   | "wasm_failed"
-  /** A part of this package could not be loaded; {@link Thread.onView} tries again. */
+  /** A part of this package could not be loaded; on the console only, for it is tried again. */
   | "part_failed"
   /** The client or the thread was closed. */
   | "closed"

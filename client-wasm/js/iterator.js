@@ -1,4 +1,4 @@
-import { part } from "./parts.js";
+import { surePart } from "./parts.js";
 
 /**
  * A thread's events for one `for await` loop. The queue between them is a part that is loaded when
@@ -11,13 +11,11 @@ export class EventIterator {
 
   /** @param thread what is told `full`, `hungry` and `left` about this loop. */
   constructor(thread) {
-    this.#made = part("loop").then(({ makeQueue }) => {
+    this.#made = surePart("loop").then(({ makeQueue }) => {
       this.#queue = makeQueue(thread);
       for (const [what, about] of this.#early) this.#queue[what](about);
       return this.#queue;
     });
-    // Told to who asks for the next event.
-    this.#made.catch(() => {});
   }
 
   /** True once the loop has been told of a reset, until it asks for more. */

@@ -71,6 +71,8 @@ export class Keeping {
   }
 
   close() {
+    // Who waits for a user waits no more.
+    this.#knowUser();
     this.do((store) => store.close());
   }
 

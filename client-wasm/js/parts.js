@@ -1,3 +1,5 @@
+import { RethreadError, warn } from "./error.js";
+
 // What is loaded when it is asked for. Written out, for bundlers follow only what stands here.
 const PARTS = {
   fallback: () => import("./fallback.js"),
@@ -6,6 +8,10 @@ const PARTS = {
   tabs: () => import("./tabs.js"),
   view: () => import("./view.js"),
 };
+
+/** How long a part that could not be loaded is left alone, at first and at most, milliseconds. */
+const AGAIN_MS = 1000;
+const AGAIN_MS_MAX = 4000;
 
 const loading = new Map();
 
@@ -17,4 +23,16 @@ export function part(name, sources) {
     loading.set(name, loaded);
   }
   return loading.get(name);
+}
+
+/** The same, as often as it takes: for what an application has asked for. */
+export async function surePart(name, sources) {
+  for (let waitMs = AGAIN_MS; ; waitMs = Math.min(2 * waitMs, AGAIN_MS_MAX)) {
+    try {
+      return await part(name, sources);
+    } catch (cause) {
+      warn(new RethreadError("part_failed", `no ${name}; tries again`, { cause }));
+      await new Promise((resolve) => setTimeout(resolve, waitMs));
+    }
+  }
 }

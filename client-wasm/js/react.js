@@ -75,9 +75,10 @@ export function RethreadProvider({ client, children, ...options }) {
     };
   }, [current]);
 
+  const whenReady = useCallback(() => ready.current.promise, []);
   const connection = useMemo(
-    () => ({ client: current, error, ready: () => current ?? ready.current.promise }),
-    [current, error],
+    () => ({ client: current, error, ready: whenReady }),
+    [current, error, whenReady],
   );
   return createElement(Connection.Provider, { value: connection }, children);
 }

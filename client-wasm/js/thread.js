@@ -3,7 +3,7 @@ import { Handlers } from "./handlers.js";
 import { EventIterator } from "./iterator.js";
 import { newMessageId } from "./message_id.js";
 import { Outgoing } from "./outgoing.js";
-import { part } from "./parts.js";
+import { surePart } from "./parts.js";
 
 /** The view before the first event. */
 const NOTHING = Object.freeze({ seq: 0, runs: Object.freeze([]) });
@@ -40,9 +40,10 @@ export class Thread {
   /** Counts what makes an earlier start void: another start, a reset, the end. */
   _turn = 0;
 
-  constructor(client, id, after) {
+  constructor(client, id, number, after) {
     this.#client = client;
     this.#id = id;
+    this._number = number;
     this.#after = after;
   }
 
@@ -170,12 +171,15 @@ export class Thread {
       if (events.length === 0) return;
       info.first = events[0].seq;
     }
-    for (const event of events) {
-      this.#position = { epoch, seq: event.seq };
-      this.#byType.get(event.type)?.call(event);
-      this.#all.call(event);
-      if (this.#state === "closed") return;
+    if (this.#all.size + this.#byType.size > 0) {
+      for (const event of events) {
+        this.#position = { epoch, seq: event.seq };
+        this.#byType.get(event.type)?.call(event);
+        this.#all.call(event);
+        if (this.#state === "closed") return;
+      }
     }
+    this.#position = { epoch, seq: info.last };
     this.#batches.call(events, info);
     for (const iterator of this.#iterators) iterator.tell("push", events);
   }
@@ -257,20 +261,14 @@ export class Thread {
       this.#client.follow(this.#id, "leave");
       this.#client.start(this, this.#after[0] === "start" ? this.#after : [epoch, seq]);
     }
-    try {
-      const { makeView } = await part("view", this.#client.sources);
-      if (this.#state === "closed") return;
-      this.#fold = makeView((view) => {
-        this.#view = view;
-        this.#views.call(view);
-      });
-      for (const events of this.#early) this.#fold.push(events);
-      this.#early = [];
-    } catch (cause) {
-      // The next `onView` tries again.
-      this.#early = this.#folded = undefined;
-      this.#errors.call(new RethreadError("part_failed", `no views: ${cause?.message}`, { cause }));
-    }
+    const { makeView } = await surePart("view", this.#client.sources);
+    if (this.#state === "closed") return;
+    this.#fold = makeView((view) => {
+      this.#view = view;
+      this.#views.call(view);
+    });
+    for (const events of this.#early) this.#fold.push(events);
+    this.#early = [];
   }
 
   #foldLater(events) {

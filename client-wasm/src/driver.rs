@@ -7,6 +7,7 @@ use std::{
 };
 
 use rethread_client::session::{Action, Delivery, Notice, Session, Status, TokenWish};
+use rethread_shared::ThreadId;
 use wasm_bindgen::prelude::*;
 
 use crate::{
@@ -20,6 +21,10 @@ pub(crate) struct Inner {
     session: RefCell<Session<JsBatch, NoEvent>>,
     sink: RefCell<Option<Rc<Sink>>>,
     draining: Cell<bool>,
+    /// When JavaScript's timer will fire; `u64::MAX` while it is not set.
+    woken_at: Cell<u64>,
+    /// The threads that were asked for, each by its number.
+    threads: RefCell<Vec<ThreadId>>,
 }
 
 impl Inner {
@@ -30,7 +35,29 @@ impl Inner {
             session: RefCell::new(Session::new(Some(client), seed)),
             sink: RefCell::new(Some(Rc::new(sink))),
             draining: Cell::new(false),
+            woken_at: Cell::new(u64::MAX),
+            threads: RefCell::default(),
         }
+    }
+
+    /// The number of a thread, by which [`Inner::thread`] gives it.
+    pub(crate) fn number_of(&self, thread: &ThreadId) -> u32 {
+        let mut threads = self.threads.borrow_mut();
+        let place = threads.iter().position(|known| known == thread).unwrap_or_else(|| {
+            threads.push(thread.clone());
+            threads.len() - 1
+        });
+        place as u32
+    }
+
+    /// The thread of a number.
+    pub(crate) fn thread(&self, number: u32) -> Option<ThreadId> {
+        self.threads.borrow().get(number as usize).cloned()
+    }
+
+    /// The timer has fired, and is not set any more.
+    pub(crate) fn woken(&self) {
+        self.woken_at.set(u64::MAX);
     }
 
     /// Says something to the session. [`Inner::drain`] must follow.
@@ -65,8 +92,12 @@ impl Inner {
             self.tell(notice, &sink);
         }
         self.draining.set(false);
-        let next = self.session.borrow().next_timeout();
-        sink.wake(next.map_or(-1.0, |at| at.saturating_sub(now()) as f64));
+        // Deadlines mostly move on with every frame; to be woken early does no harm.
+        let next = self.session.borrow().next_timeout().unwrap_or(u64::MAX);
+        if next < self.woken_at.get() {
+            self.woken_at.set(next);
+            sink.wake(next.saturating_sub(now()) as f64);
+        }
     }
 
     fn tell(&self, notice: Notice<JsBatch>, sink: &Sink) {
@@ -82,9 +113,8 @@ impl Inner {
                 let epoch = hex::epoch(position.epoch);
                 sink.subscribed(thread.as_str(), &epoch, position.seq as f64)
             }
-            Notice::Events(Delivery { thread, epoch, first, last, replayed, events }) => {
-                let (epoch, first, last) = (hex::epoch(epoch), first as f64, last as f64);
-                sink.events(thread.as_str(), &events.0, &epoch, first, last, replayed)
+            Notice::Events(Delivery { replayed, events, .. }) => {
+                sink.events(&events.frame, events.dropped, replayed)
             }
             Notice::CaughtUp { thread, .. } => sink.caught_up(thread.as_str()),
             Notice::Reset { thread, epoch, reason } => {

@@ -1,6 +1,6 @@
 //! What the driver calls in JavaScript: the methods of one object that `js/client.js` makes.
 
-use js_sys::{Array, Object};
+use js_sys::Object;
 use rethread_client::session::{Closed, Failure, Lost, Status};
 use rethread_shared::{WireError, frame::ResetReason};
 use wasm_bindgen::prelude::*;
@@ -25,7 +25,7 @@ extern "C" {
     #[wasm_bindgen(method)]
     pub(crate) fn disconnect(this: &Sink, connection: u32, code: u16);
 
-    /// Time must be told in so many milliseconds; negative: need not be told.
+    /// Time must be told in so many milliseconds, instead of when it was asked for before.
     #[wasm_bindgen(method)]
     pub(crate) fn wake(this: &Sink, wait_ms: f64);
 
@@ -38,17 +38,9 @@ extern "C" {
     #[wasm_bindgen(method)]
     pub(crate) fn subscribed(this: &Sink, thread: &str, epoch: &str, seq: f64);
 
-    /// Events, each once, in order.
+    /// Events, each once, in order: those of a frame without so many that were there before.
     #[wasm_bindgen(method)]
-    pub(crate) fn events(
-        this: &Sink,
-        thread: &str,
-        events: &Array,
-        epoch: &str,
-        first: f64,
-        last: f64,
-        replayed: bool,
-    );
+    pub(crate) fn events(this: &Sink, frame: &JsValue, dropped: u32, replayed: bool);
 
     /// What had happened before the subscription stood has been delivered.
     #[wasm_bindgen(method, js_name = caughtUp)]

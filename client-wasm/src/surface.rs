@@ -10,13 +10,16 @@
 use std::{fmt, str::FromStr};
 
 use rethread_client::session::{CommandId, ConnectionId, OutboxFull, Status};
-use rethread_shared::{ErrorCode, IdError, Position, RunId, ThreadId, WireError, frame::Start};
+use rethread_shared::{
+    Epoch, ErrorCode, IdError, Position, RunId, ThreadId, WireError,
+    frame::{Events, ServerFrame, Start},
+};
 use wasm_bindgen::prelude::*;
 
 use crate::{
     driver::Inner,
     sink::{Sink, local_error},
-    wire::{self, Heard, error_to_js},
+    wire::{self, Heard, JsBatch, error_to_js},
 };
 
 /// A connection to a server, with its session.
@@ -38,7 +41,8 @@ impl Driver {
     }
 
     /// Says what has happened to the page, or what it wants: `"connect"`, `"close"`, `"online"`,
-    /// `"offline"`, `"visible"` or `"hidden"`; `"again"`: there is reason to try now.
+    /// `"offline"`, `"visible"` or `"hidden"`; `"again"`: there is reason to try now; `"woken"`: the
+    /// timer has fired.
     pub fn page(&self, what: JsValue) {
         let what = text(&what);
         self.0.say(|session, now| match what.as_str() {
@@ -48,6 +52,7 @@ impl Driver {
             "offline" => session.handle_offline(now),
             "visible" => session.handle_visible(now),
             "again" => session.handle_hint(now),
+            "woken" => self.0.woken(),
             _ => session.handle_hidden(now),
         });
     }
@@ -62,14 +67,38 @@ impl Driver {
         });
     }
 
-    /// A frame came: what `JSON.parse` made of it, or anything else where it is no JSON.
+    /// An `events` frame came, for the thread of this number; there are `count` in it. What is due is
+    /// done, too: this is called more than all else together, so that nothing is looked up by name, and
+    /// no text is read.
+    #[allow(clippy::too_many_arguments)]
+    pub fn events(
+        &self,
+        connection: u32,
+        thread: u32,
+        epoch: u32,
+        first: f64,
+        last: f64,
+        count: u32,
+        frame: JsValue,
+    ) {
+        let heard = match self.0.thread(thread) {
+            Some(thread) => Heard::Frame(ServerFrame::Events(Events {
+                thread,
+                epoch: Epoch::from_u32(epoch),
+                first: first as u64,
+                last: last as u64,
+                events: JsBatch { frame, dropped: 0, left: count },
+            })),
+            // Of one that is followed no more: all it says is that the server is there.
+            None => Heard::Unknown,
+        };
+        self.hear(connection, heard);
+        self.0.drain();
+    }
+
+    /// Another frame came: what `JSON.parse` made of it, or anything else where it is no JSON.
     pub fn frame(&self, connection: u32, frame: JsValue) {
-        let (connection, heard) = (named(connection), wire::read(frame));
-        self.0.say(|session, now| match heard {
-            Heard::Frame(frame) => session.handle_frame(connection, frame, now),
-            Heard::Unknown => session.handle_unknown_frame(connection, now),
-            Heard::Broken => session.handle_broken_frame(connection, now),
-        });
+        self.hear(connection, wire::read(frame));
     }
 
     /// The connection is gone, with the code that the server sent, or 0; or there was no token, or
@@ -85,17 +114,19 @@ impl Driver {
     }
 
     /// Follows a thread after `"start"`, `"now"`, or a position: its epoch, and `seq`. Or changes
-    /// how it is followed: `"pause"`, `"resume"`, `"leave"`; `"check"` looks at the id only.
+    /// how it is followed: `"pause"`, `"resume"`, `"leave"`; `"check"` looks at the id only. Gives the
+    /// thread's number.
     ///
     /// # Errors
     /// `bad_id` for thread or epoch.
-    pub fn follow(&self, thread: JsValue, how: JsValue, seq: f64) -> Result<(), JsValue> {
+    pub fn follow(&self, thread: JsValue, how: JsValue, seq: f64) -> Result<u32, JsValue> {
         let (thread, how): (ThreadId, _) = (id(&thread)?, text(&how));
         let start = match how.as_str() {
             "start" | "pause" | "resume" | "leave" | "check" => Start::Beginning,
             "now" => Start::Now,
             _ => Start::After(Position { epoch: parse(&how)?, seq: seq as u64 }),
         };
+        let number = self.0.number_of(&thread);
         self.0.say(|session, now| match how.as_str() {
             "pause" => session.pause(&thread, now),
             "resume" => session.resume(&thread, now),
@@ -103,7 +134,7 @@ impl Driver {
             "check" => {}
             _ => session.subscribe(thread, start, now),
         });
-        Ok(())
+        Ok(number)
     }
 
     /// Says something in a thread. Gives the command's number, with which the sink will be told
@@ -130,6 +161,19 @@ impl Driver {
     pub fn cancel(&self, run: JsValue, reason: JsValue) -> Result<f64, JsValue> {
         let run: RunId = id(&run)?;
         number(self.0.say(|session, now| session.cancel(run, reason.as_string(), now)))
+    }
+}
+
+impl Driver {
+    /// In one place, for all of the session is behind it.
+    #[inline(never)]
+    fn hear(&self, connection: u32, heard: Heard) {
+        let connection = named(connection);
+        self.0.say(|session, now| match heard {
+            Heard::Frame(frame) => session.handle_frame(connection, frame, now),
+            Heard::Unknown => session.handle_unknown_frame(connection, now),
+            Heard::Broken => session.handle_broken_frame(connection, now),
+        });
     }
 }
 

@@ -1,5 +1,6 @@
-//! Frames from and to JavaScript's objects, which the browser's own `JSON` makes and writes. Of an
-//! `events` frame only the head is read, and its array goes to the application as it is.
+//! Frames from and to JavaScript's objects, which the browser's own `JSON` makes and writes. An `events`
+//! frame is not read here: JavaScript says what is in its head, and its array goes to the application as
+//! it is.
 //!
 //! Frames are read and written member by member, because every type that serde reads or writes costs
 //! about a kilobyte of download.
@@ -11,8 +12,8 @@ use rethread_client::session::{Batch, Publishable};
 use rethread_shared::{
     WireError,
     frame::{
-        Cancelled, ClientFrame, Events, Goodbye, Reset, ResetReason, Sent, ServerFrame, Start,
-        Subscribed, TokenExpiring, Welcome, WireErrorFrame,
+        Cancelled, ClientFrame, Goodbye, Reset, ResetReason, Sent, ServerFrame, Start, Subscribed,
+        TokenExpiring, Welcome, WireErrorFrame,
     },
     limits::Announced,
 };
@@ -20,9 +21,15 @@ use wasm_bindgen::prelude::*;
 
 use crate::hex;
 
-/// The events of one frame: the array that `JSON.parse` made.
+/// The events of one frame, which stay in the object that `JSON.parse` made.
 #[derive(Clone, Debug)]
-pub(crate) struct JsBatch(pub(crate) Array);
+pub(crate) struct JsBatch {
+    pub(crate) frame: JsValue,
+    /// How many of them the application has.
+    pub(crate) dropped: u32,
+    /// How many it has not.
+    pub(crate) left: u32,
+}
 
 /// An event that this client publishes. There is none: a page sends messages, agents publish.
 #[derive(Clone, Debug)]
@@ -43,15 +50,16 @@ impl Publishable for NoEvent {
 
 impl Batch for JsBatch {
     fn len(&self) -> usize {
-        self.0.length() as usize
+        self.left as usize
     }
 
     fn drop_first(&mut self, count: usize) {
-        self.0 = self.0.slice(count as u32, self.0.length());
+        self.dropped += count as u32;
+        self.left -= count as u32;
     }
 }
 
-/// Reads a frame.
+/// Reads a frame that carries no events.
 pub(crate) fn read(frame: JsValue) -> Heard {
     if !frame.is_object() {
         return Heard::Broken;
@@ -59,7 +67,6 @@ pub(crate) fn read(frame: JsValue) -> Heard {
     let members: Members = frame.unchecked_into();
     let Some(op) = members.text("op") else { return Heard::Broken };
     let frame = match op.as_str() {
-        "events" => events(&members),
         "beat" | "welcome" | "subscribed" | "sent" | "cancelled" | "reset" | "error"
         | "goodbye" | "token_expiring" => control(&op, &members),
         _ => return Heard::Unknown,
@@ -168,17 +175,6 @@ impl From<Record> for JsValue {
     fn from(record: Record) -> Self {
         record.0.into()
     }
-}
-
-fn events(members: &Members) -> Option<ServerFrame<JsBatch>> {
-    let events = members.value("events");
-    Some(ServerFrame::Events(Events {
-        thread: members.parsed("thread")?,
-        epoch: members.parsed("epoch")?,
-        first: members.whole("first")?,
-        last: members.whole("last")?,
-        events: JsBatch(Array::is_array(&events).then(|| events.unchecked_into())?),
-    }))
 }
 
 /// Each member is read in one place only, which is why it is read for every frame.

@@ -51,3 +51,26 @@ story("what is said while the connection is down is in the log once when it is b
   );
   sameAsLog(await chat.record(), log);
 });
+
+story("a part of the page that cannot be fetched is fetched later, and shows what was said meanwhile", async (scene) => {
+  const { server } = scene;
+  const thread = await server.thread();
+  let isAway = true;
+  let missed = 0;
+  const before = (page) =>
+    page.route(/\/assets\/(rethread_)?view[-_]/, (route) => {
+      if (!isAway) return route.continue();
+      missed += 1;
+      return route.abort("connectionreset");
+    });
+  const chat = await scene.open(thread, { before, expectsOutages: true });
+  await until("the page to miss it", () => missed > 0);
+  await chat.ask("Is anybody there?");
+  await chat.has(1);
+
+  isAway = false;
+  const said = chat.page.locator(".run:not(.pending) .said");
+  await until("the message in the conversation", async () => (await said.count()) === 1);
+  assert.equal(await said.innerText(), "Is anybody there?");
+  sameAsLog(await chat.record(), await readLog(server, thread));
+});

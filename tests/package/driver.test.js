@@ -14,9 +14,10 @@ const DRIVER = `
     flush() {}
     page(...words) { this.said.push(["page", ...words]); }
     greet(...words) { this.said.push(["greet", ...words]); }
+    events(...words) { this.said.push(["events", ...words]); }
     frame(...words) { this.said.push(["frame", ...words]); }
     closed(...words) { this.said.push(["closed", ...words]); }
-    follow(...words) { this.said.push(["follow", ...words]); }
+    follow(...words) { this.said.push(["follow", ...words]); return 7; }
   }
   export default async () => {};
 `;
@@ -70,7 +71,7 @@ beforeEach(async () => {
 /** Tells of events as the driver does. */
 function bring(first, last, { replayed = false, epoch = "0000000a" } = {}) {
   const events = Array.from({ length: last - first + 1 }, (_, place) => event(first + place));
-  sink.events(THREAD, events, epoch, first, last, replayed);
+  sink.events({ thread: THREAD, epoch, first, last, events }, 0, replayed);
 }
 
 /** What the driver was told, without what it was told of the page. */
@@ -116,6 +117,25 @@ test("a socket that was given up is heard no more", async () => {
   assert.deepEqual([socket.closedWith, socket.onmessage, socket.onclose], [1000, null, null]);
   sink.transmit({ op: "ping" });
   assert.equal(socket.sent.length, 1);
+});
+
+test("events go to the driver as numbers, and come back without those that were there before", async () => {
+  const seen = [];
+  client.thread(THREAD).onBatch((events, { first, last }) => seen.push([first, last, events.length]));
+  await turn();
+  sink.dial(1, false);
+  await turn();
+  tokens[0].resolve("token");
+  await turn();
+  const frame = { op: "events", thread: THREAD, epoch: "0000000a", first: 4, last: 6 };
+  frame.events = [event(4), event(5), event(6)];
+  Socket.dialled.at(-1).onmessage({ data: JSON.stringify(frame) });
+  Socket.dialled.at(-1).onmessage({ data: JSON.stringify({ ...frame, thread: "thread_y", events: undefined }) });
+  const events = told().filter(([what]) => what === "events");
+  assert.deepEqual(events[0].slice(1, 7), [1, 7, 10, 4, 6, 3]);
+  assert.deepEqual(events[1].slice(1, 7), [1, -1, 10, 4, 6, undefined]);
+  sink.events(events[0][7], 2, false);
+  assert.deepEqual(seen, [[6, 6, 1]]);
 });
 
 test("a token that cannot be renewed ends the client", async () => {

@@ -121,6 +121,42 @@ test("a view that is asked for late begins at the beginning, and no handler is c
   await close();
 });
 
+test("a part that could not be fetched is fetched later, and nothing is missed meanwhile", async () => {
+  const work = async (connect, { url, token, thread }) => {
+    await new Promise((resolve) => (window.begin = resolve));
+    const client = await connect({ url, token, cache: false, tabs: false });
+    const conversation = client.thread(thread);
+    const errors = [];
+    conversation.on("error", (error) => errors.push(error.code));
+    const seqs = [];
+    const loop = async () => {
+      for await (const { seq } of conversation.events()) if (seqs.push(seq) === 2) return;
+    };
+    const view = new Promise((resolve) => {
+      conversation.onView((view) => view.seq === 2 && resolve(view));
+    });
+    await loop();
+    return { errors, seqs, state: (await view).runs[0].state };
+  };
+  const expectedErrors = [/^failed: .*(view|loop)/, /ERR_FAILED/];
+  const { result, page, run, close } = await inPage(work, { expectedErrors });
+  const refusals = { "view.js": 1, "rethread_view_bg.wasm": 1, "loop.js": 2 };
+  for (const name of Object.keys(refusals)) {
+    await page.route(`**/${name}*`, (route) => {
+      if (refusals[name] === 0) return route.continue();
+      refusals[name] -= 1;
+      return route.abort();
+    });
+  }
+  await page.waitForFunction(() => window.begin);
+  await page.evaluate(() => begin());
+  await server.publish(run, "agent_started", { agent: "a" });
+  await server.publish(run, "agent_completed", {});
+  assert.deepEqual(await result, { errors: [], seqs: [1, 2], state: "completed" });
+  assert.deepEqual(Object.values(refusals), [0, 0, 0]);
+  await close();
+});
+
 test("handlers of views are called once a frame at most, and a long replay leaves the page alive", async () => {
   const EVENTS = 20_000;
   const { thread, run } = await server.thread();

@@ -23,16 +23,18 @@ const PATIENCE_MS = 60_000;
 /** The contender that keeps what it brings, also beyond what is waited for; a thread comes from the
  * server once only. */
 const KEEPS = "package, all of it";
-/** How often a page follows a thread: until the browser has compiled what is used, and then counted. */
-const WARM = 2;
+/** Frames after which the browser has compiled what is used of either client: as many in each case. */
+const WARM_FRAMES = 5000;
+/** How often a thread is followed then, and counted. */
 const COUNTED = 3;
 
 /**
- * @param {{ url: string, token: string, warm: string, thread: string, count: number }} given
- * @returns events a second, milliseconds of the main thread's processor time for 10,000 events, and
- *   the longest task in milliseconds, 0 where none is over 50.
+ * @param {{ url: string, token: string, warm: string, thread: string, count: number, frames: number }} given
+ *   `frames`: how many a thread comes in
+ * @returns events a second, milliseconds of the main thread's processor time for 10,000 events, the
+ *   same for the first thread of the page, and the longest task in milliseconds, 0 where none is over 50.
  */
-export async function measure(browser, site, contender, { url, token, warm, thread, count }) {
+export async function measure(browser, site, contender, { url, token, warm, thread, count, frames }) {
   const context = await browser.newContext();
   try {
     const page = await context.newPage();
@@ -52,21 +54,24 @@ export async function measure(browser, site, contender, { url, token, warm, thre
     };
     // The processor's time, not the clock's: another program's turn is no work of the page.
     await session.send("Performance.enable", { timeDomain: "threadTicks" });
-    const keeps = contender === KEEPS;
-    for (let n = 0; n < (keeps ? 1 : WARM); n += 1) await follow(warm);
-    const counted = [];
-    for (let n = 0; n < (keeps ? 1 : COUNTED); n += 1) {
+    const followed = async (thread) => {
       await session.send("HeapProfiler.collectGarbage");
       const before = await taskSeconds(session);
       const { ms, longest } = await follow(thread);
       const seconds = (await taskSeconds(session)) - before;
-      counted.push({ rate: (count / ms) * 1000, work: (seconds * 1000 * 10_000) / count, longest });
-    }
+      return { rate: (count / ms) * 1000, work: (seconds * 1000 * 10_000) / count, longest };
+    };
+    const keeps = contender === KEEPS;
+    const { work: first } = await followed(warm);
+    for (let n = frames; n < (keeps ? 0 : WARM_FRAMES); n += frames) await follow(warm);
+    const counted = [];
+    for (let n = 0; n < (keeps ? 1 : COUNTED); n += 1) counted.push(await followed(thread));
     await page.evaluate(() => end());
     if (errors.length > 0) throw new Error(`${contender}: ${errors.join("; ")}`);
     return {
       rate: median(counted.map(({ rate }) => rate)),
       work: median(counted.map(({ work }) => work)),
+      first,
       longest: Math.max(...counted.map(({ longest }) => longest)),
     };
   } finally {

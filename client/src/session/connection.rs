@@ -1,5 +1,7 @@
 //! The life of a connection: dial, greet, lose, wait; its timers; what the page says.
 
+use std::sync::Arc;
+
 use rethread_shared::{
     ErrorCode, WireError,
     code::CloseClass,
@@ -55,7 +57,7 @@ impl<B: Batch, E: Publishable> Session<B, E> {
     pub fn handle_no_token(&mut self, connection: ConnectionId) {
         if self.state.connection() == Some(connection) {
             let error = self.refused_token.take();
-            self.end(Closed::Unauthorized(error), None);
+            self.end(Closed::Unauthorized(error.map(Arc::new)), None);
         }
     }
 
@@ -210,7 +212,7 @@ impl<B: Batch, E: Publishable> Session<B, E> {
         );
         if was_new {
             let error = error.or_else(|| self.refused_token.take());
-            self.end(Closed::Unauthorized(error), code);
+            self.end(Closed::Unauthorized(error.map(Arc::new)), code);
             return;
         }
         self.refused_token = error;

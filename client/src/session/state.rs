@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use rethread_shared::{WireError, limits::Announced};
 
 use super::ConnectionId;
@@ -105,7 +107,7 @@ pub enum Closed {
     /// The server closed the connection with a code that says not to come back.
     ByServer(u16),
     /// The token was refused, and there was no new one, or that was refused as well.
-    Unauthorized(Option<WireError>),
+    Unauthorized(Option<Arc<WireError>>),
 }
 
 /// Which token a dial needs.

@@ -29,6 +29,12 @@ impl Epoch {
         std::str::from_utf8(room).expect("digits are text")
     }
 
+    /// The epoch of a number that [`Epoch::to_u32`] gave.
+    #[must_use]
+    pub fn from_u32(number: u32) -> Self {
+        Self(number)
+    }
+
     /// The number it is kept as.
     #[must_use]
     pub fn to_u32(self) -> u32 {

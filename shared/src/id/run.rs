@@ -145,7 +145,9 @@ fn read_form(text: &str) -> Result<RunForm, IdProblem> {
         if rest.len() == OPAQUE_HEX && is_lower_hex(rest) {
             return Ok(RunForm::Opaque);
         }
-        let (thread, hex) = rest.rsplit_once('_').ok_or(IdProblem::BadForm)?;
+        let underscore = rest.bytes().rposition(|byte| byte == b'_').ok_or(IdProblem::BadForm)?;
+        let (thread, hex) = rest.split_at_checked(underscore).ok_or(IdProblem::BadForm)?;
+        let hex = hex.strip_prefix('_').ok_or(IdProblem::BadForm)?;
         if !LEGACY_HEX.contains(&hex.len()) || !is_lower_hex(hex) || thread.is_empty() {
             return Err(IdProblem::BadForm);
         }

@@ -18,7 +18,12 @@ impl ThreadId {
     /// When the key is empty, too long, has a character outside the allowed ones, or ends like a
     /// run's id.
     pub fn from_key(key: &str) -> Result<Self, IdError> {
-        if key.starts_with(PREFIX) { key.parse() } else { [PREFIX, key].concat().parse() }
+        let mut id = String::with_capacity(PREFIX.len() + key.len());
+        if !key.starts_with(PREFIX) {
+            id.push_str(PREFIX);
+        }
+        id.push_str(key);
+        id.parse()
     }
 
     /// A new thread's id from 16 random bytes: 32 lower-case hex digits as its key.

@@ -8,10 +8,13 @@ import { until } from "./wait.js";
 /** How Chromium words that a server is not there or has gone. */
 const NETWORK = /net::ERR_(CONNECTION_\w+|EMPTY_RESPONSE|INCOMPLETE_CHUNKED_ENCODING|SOCKET_NOT_CONNECTED|ABORTED|TIMED_OUT)/;
 const SOCKET = /WebSocket connection to '[^']+' failed/;
+/** What the package says of what it does again. */
+const AGAIN = /^Rethread: RethreadError: .*; tries again/;
 
-/** One tab. */
+/** What may fail when a server is away: its interface, and what is loaded on demand. */
 const MAY_FAIL = /^\/(v1\/|healthz$|assets\/(rethread_)?(fallback|loop|store|tabs|view)[-_])/;
 
+/** One tab. */
 export class Chat {
   /** What must not happen in a page and did, as `kind: what`. @type {string[]} */
   problems = [];
@@ -26,10 +29,14 @@ export class Chat {
    * @param {import("playwright-core").BrowserContext} context
    * @param {string} url the server, or a proxy to it
    * @param {string} [thread]
+   * @param {{ before?: Function, expectsOutages?: boolean }} [options] what has the page before it loads;
+   *   whether the network is bad on purpose from the start
    */
-  static async open(context, url, thread) {
+  static async open(context, url, thread, { before, expectsOutages = false } = {}) {
     const page = await context.newPage();
+    await before?.(page);
     const chat = new Chat(page, thread);
+    chat.#expectsOutages = expectsOutages;
     await page.addInitScript(keepStatusWords);
     await page.goto(`${url}/?record${thread ? `#${thread}` : ""}`);
     await chat.settles();
@@ -186,7 +193,7 @@ export class Chat {
       if (!["error", "warning"].includes(message.type())) return;
       const text = message.text();
       const isNetwork = (NETWORK.test(text) && this.#mayFail(message.location().url)) || SOCKET.test(text);
-      if (isNetwork && this.#expectsOutages) return;
+      if ((isNetwork || AGAIN.test(text)) && this.#expectsOutages) return;
       this.problems.push(`console ${message.type()}: ${text} at ${message.location().url}`);
     });
     page.on("requestfailed", (request) => {

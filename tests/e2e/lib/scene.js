@@ -87,11 +87,12 @@ export class Scene {
    * A tab of the story's one browser window.
    *
    * @param {string} [thread]
-   * @param {{ through?: { url: string }, context?: object }} [options] a proxy; how the window is made
+   * @param {{ through?: { url: string }, context?: object }} [options] a proxy; how the window
+   *   is made; and as for `Chat.open`
    */
-  async open(thread, { through = this.server, context } = {}) {
+  async open(thread, { through = this.server, context, ...how } = {}) {
     this.#context ??= await (await browser()).newContext(context);
-    const chat = await Chat.open(this.#context, through.url, thread);
+    const chat = await Chat.open(this.#context, through.url, thread, how);
     this.chats.push(chat);
     return chat;
   }

@@ -145,3 +145,26 @@ describe("tokens", { concurrency: true }, () => {
     assert.ok(connects() - before <= 5, `${connects() - before} tries`);
   });
 });
+
+test("a token that cannot be had for a while: no sign that WebSocket is blocked", async (t) => {
+  const { tab, proxy } = await begin(t, {});
+  const token = await server.token();
+  const { transport, wishes, parts } = await tab.page.evaluate(
+    async ({ url, token }) => {
+      let wishes = 0;
+      const bring = () => {
+        wishes += 1;
+        if (wishes < 5) throw new Error("the log-in does not answer");
+        return token;
+      };
+      const client = await connect({ url, token: bring, cache: false, tabs: false });
+      await new Promise((resolve) => client.on("status", ({ state }) => state === "online" && resolve()));
+      const { transport } = client.status;
+      client.close();
+      const parts = performance.getEntriesByType("resource").filter(({ name }) => /fallback/.test(name));
+      return { transport, wishes, parts: parts.length };
+    },
+    { url: proxy.url, token },
+  );
+  assert.deepEqual([transport, wishes, parts], ["websocket", 5, 0]);
+});
