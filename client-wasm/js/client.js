@@ -168,9 +168,9 @@ export class Client {
     const token = await this.#bring(wantsNew);
     // Given up meanwhile; what comes late is not for the next.
     if (connection !== this.#connection) return;
-    if (token === undefined) {
-      // Nothing was tried that could be blocked.
-      this.#moves = true;
+    // Without a token nothing is tried that could be blocked.
+    this.#moves = token === undefined;
+    if (this.#moves) {
       // A token that is a string is the only one.
       this.#do((driver) => driver.closed(connection, typeof this.#token === "string" ? 1 : 0));
       return;
@@ -369,7 +369,7 @@ export class Client {
   #online() {
     const { state, caughtUp: was, replayed } = this.#status;
     const caughtUp = this.#behind.size === 0;
-    const isMore = this.#replayed >= replayed + (replayed ? REPLAY_STEP : 1);
+    const isMore = this.#replayed >= replayed + (replayed && !caughtUp ? REPLAY_STEP : 1);
     if (state !== "online" || (caughtUp === was && !isMore)) return;
     this.#set({ ...this.#status, caughtUp, replayed: this.#replayed });
   }
@@ -392,6 +392,7 @@ export class Client {
   }
 
   #ended({ code, reason }) {
+    clearTimeout(this.#timer);
     this.#leavePage?.();
     this.#tabs?.close();
     this.#keeping.close();

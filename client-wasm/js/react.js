@@ -75,10 +75,9 @@ export function RethreadProvider({ client, children, ...options }) {
     };
   }, [current]);
 
-  const whenReady = useCallback(() => ready.current.promise, []);
   const connection = useMemo(
-    () => ({ client: current, error, ready: whenReady }),
-    [current, error, whenReady],
+    () => ({ client: current, error, ready: () => current ?? ready.current.promise }),
+    [current, error],
   );
   return createElement(Connection.Provider, { value: connection }, children);
 }

@@ -5,7 +5,7 @@
 //! as strings; what is no string counts as an empty one.
 //!
 //! Nothing that is asked for here happens before `flush`, so that the caller can first note down
-//! what the answer will be for.
+//! what the answer will be for. Only `events` asks for nothing, and needs no `flush`.
 
 use std::{fmt, str::FromStr};
 
@@ -34,7 +34,7 @@ impl Driver {
         Self(Inner::new(seed.to_bits(), sink.unchecked_into::<Sink>()))
     }
 
-    /// Does what is due. To be called after every other call, and when the sink's `wake` said.
+    /// Does what is due. To be called after every other call but `events`, and when the sink's `wake` said.
     pub fn flush(&self) {
         self.0.say(|session, now| session.handle_timeout(now));
         self.0.drain();
@@ -169,10 +169,13 @@ impl Driver {
     #[inline(never)]
     fn hear(&self, connection: u32, heard: Heard) {
         let connection = named(connection);
-        self.0.say(|session, now| match heard {
-            Heard::Frame(frame) => session.handle_frame(connection, frame, now),
-            Heard::Unknown => session.handle_unknown_frame(connection, now),
-            Heard::Broken => session.handle_broken_frame(connection, now),
+        self.0.say(|session, now| {
+            match heard {
+                Heard::Frame(frame) => session.handle_frame(connection, frame, now),
+                Heard::Unknown => session.handle_unknown_frame(connection, now),
+                Heard::Broken => session.handle_broken_frame(connection, now),
+            }
+            session.handle_timeout(now);
         });
     }
 }

@@ -22,6 +22,13 @@ const DRIVER = `
   export default async () => {};
 `;
 
+/** Counts how often a way around what blocks WebSocket was looked for. */
+const FALLBACK = `
+  globalThis.detours = 0;
+  const detour = async (address, open) => (globalThis.detours++, [open]);
+  export const load = async () => ({ detour });
+`;
+
 /** A socket that does what the test says. */
 class Socket {
   static dialled = [];
@@ -44,6 +51,7 @@ globalThis.WebSocket = Socket;
 const folder = mkdtempSync(join(tmpdir(), "rethread-face-"));
 cpSync(fileURLToPath(new URL("../../client-wasm/js", import.meta.url)), folder, { recursive: true });
 writeFileSync(join(folder, "rethread.js"), DRIVER);
+writeFileSync(join(folder, "fallback.js"), FALLBACK);
 const { connect } = await import(join(folder, "index.js"));
 
 after(() => rmSync(folder, { recursive: true }));
@@ -136,6 +144,26 @@ test("events go to the driver as numbers, and come back without those that were 
   assert.deepEqual(events[1].slice(1, 7), [1, -1, 10, 4, 6, undefined]);
   sink.events(events[0][7], 2, false);
   assert.deepEqual(seen, [[6, 6, 1]]);
+});
+
+test("a dial without a token shows nothing of WebSocket, and the next one does", async () => {
+  await import(join(folder, "fallback.js"));
+  sink.dial(1, false);
+  await turn();
+  tokens[0].reject(new Error("no network"));
+  await turn();
+  sink.status("waiting", 2, 100, "failed");
+  await turn();
+  assert.equal(globalThis.detours, 0);
+  sink.dial(2, false);
+  await turn();
+  tokens[1].resolve("token");
+  await turn();
+  // The handshake is swallowed: the driver gives it up, and no close is heard.
+  sink.disconnect(2, 1000);
+  sink.status("waiting", 3, 100, "timed_out");
+  await turn();
+  assert.equal(globalThis.detours, 1);
 });
 
 test("a token that cannot be renewed ends the client", async () => {

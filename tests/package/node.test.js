@@ -37,9 +37,10 @@ test("required, it is the same", () => {
 });
 
 test("it connects from Node too, given the WebAssembly's bytes, and says what is missing without", () => {
-  const { without, closed } = run("connect.mjs");
+  const { without, closed, timers } = run("connect.mjs");
   assert.equal(without, "wasm_failed");
   assert.deepEqual(closed, { state: "closed", code: "closed" });
+  assert.equal(timers, 0, "what is closed keeps nothing running");
 });
 
 test("every export is a file that is there, with its types, and nothing else can be reached", () => {

@@ -9,4 +9,5 @@ const wasm = readFileSync(createRequire(import.meta.url).resolve("@rethread/clie
 const client = await connect({ ...options, wasm });
 client.close();
 const { state, code } = client.status;
-console.log(JSON.stringify({ without, closed: { state, code } }));
+const timers = process.getActiveResourcesInfo().filter((kind) => kind === "Timeout").length;
+console.log(JSON.stringify({ without, closed: { state, code }, timers }));
