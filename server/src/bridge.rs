@@ -210,7 +210,10 @@ impl Bridge {
     /// Asked again once the thread's lock is held: the way there may have been long.
     fn still_granted(&self, thread: &ThreadId, grant: &Grant) -> Result<(), WireError> {
         grant.require_alive()?;
-        self.thread(thread, grant).map(drop)
+        match self.log.owner(thread)? {
+            Some(owner) if grant.covers(&owner, thread) => Ok(()),
+            _ => Err(WireError::thread_not_found(thread)),
+        }
     }
 }
 

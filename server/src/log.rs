@@ -19,13 +19,14 @@ pub mod tail;
 pub use local::LocalLog;
 
 use std::{
+    fmt,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use rethread_shared::{Epoch, EventId, RunId, ThreadId};
+use rethread_shared::{Epoch, EventId, RunId, ThreadId, limits::LOG_REOPEN_MIN};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{oneshot, watch};
 
@@ -42,6 +43,12 @@ pub trait Log: Send + Sync + 'static {
     /// # Errors
     /// When the log cannot be read.
     fn thread(&self, thread: &ThreadId) -> Result<Option<ThreadInfo>, LogError>;
+
+    /// The user who owns the thread, if there is one.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    fn owner(&self, thread: &ThreadId) -> Result<Option<Arc<str>>, LogError>;
 
     /// What is known of the events of a thread that are no longer kept.
     ///
@@ -95,6 +102,10 @@ pub trait Log: Send + Sync + 'static {
         thread: &ThreadId,
         events: Vec<NewRecord>,
     ) -> BoxFuture<'static, Result<Vec<Appended>, LogError>>;
+
+    /// The same for whoever does not wait for it. Told when the events are durable, behind those who follow
+    /// the thread, or when they are refused; that may be before this returns.
+    fn append_telling(&self, term: u64, thread: &ThreadId, events: Vec<NewRecord>, told: Told);
 
     /// The term of the log. It ends when something that was queued may not have been stored: whoever
     /// remembers more than the log acknowledged forgets it then, and reads again.
@@ -279,8 +290,43 @@ pub struct NewRecord {
     pub request: Option<RequestId>,
 }
 
-/// Names a request in the logs of everything that it leads to. Cheap to clone.
-pub type RequestId = Arc<str>;
+/// Names a request in the logs of everything that it leads to. Cheap to clone, and a text only where it is
+/// written.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RequestId {
+    name: Arc<str>,
+    number: Option<u64>,
+}
+
+impl RequestId {
+    /// A request with a name.
+    #[must_use]
+    pub fn new(name: Arc<str>) -> Self {
+        Self { name, number: None }
+    }
+
+    /// A request within this one, which has no number yet.
+    #[must_use]
+    pub fn within(&self, number: u64) -> Self {
+        debug_assert!(self.number.is_none(), "one level is all there is");
+        Self { name: self.name.clone(), number: Some(number) }
+    }
+}
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.number {
+            None => f.write_str(&self.name),
+            Some(number) => write!(f, "{}-{number}", self.name),
+        }
+    }
+}
+
+impl fmt::Debug for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.to_string(), f)
+    }
+}
 
 /// A stored event.
 #[derive(Clone, Debug)]
@@ -298,6 +344,40 @@ pub struct Appended {
     pub seq: u64,
     /// True when it was there already.
     pub duplicate: bool,
+}
+
+/// Who is told what became of an append: once, whatever happens. Must not block, nor take the lock that the
+/// append was queued under.
+pub struct Told(Option<Tell>);
+
+type Tell = Box<dyn FnOnce(Result<Vec<Appended>, LogError>) + Send>;
+
+impl Told {
+    /// Calls `told`.
+    pub fn new(told: impl FnOnce(Result<Vec<Appended>, LogError>) + Send + 'static) -> Self {
+        Self(Some(Box::new(told)))
+    }
+
+    /// Tells it.
+    pub fn tell(mut self, appended: Result<Vec<Appended>, LogError>) {
+        if let Some(told) = self.0.take() {
+            told(appended);
+        }
+    }
+}
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        if let Some(told) = self.0.take() {
+            told(Err(LogError::lost()));
+        }
+    }
+}
+
+impl fmt::Debug for Told {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Told").finish_non_exhaustive()
+    }
 }
 
 /// How much one read may bring.
@@ -432,4 +512,12 @@ pub enum LogError {
     /// The log is being closed.
     #[error("the log is closing")]
     Closed,
+}
+
+impl LogError {
+    /// What was asked was lost in the midst of a panic.
+    pub(crate) fn lost() -> Self {
+        let reason = "the commit thread panicked".into();
+        Self::Unavailable { reason, retry_after: LOG_REOPEN_MIN }
+    }
 }

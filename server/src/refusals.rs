@@ -20,7 +20,6 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
-    log::RequestId,
     metrics::{self, meters},
     now,
     request::Request,
@@ -53,7 +52,7 @@ pub struct Refusal {
     pub at: u64,
     /// The request.
     #[schema(value_type = String)]
-    pub request: RequestId,
+    pub request: String,
     /// How it came.
     #[schema(value_type = String)]
     pub transport: Cow<'static, str>,
@@ -135,7 +134,7 @@ impl Refusals {
         let refusal = Arc::new(Refusal {
             number: book.count,
             at: now::unix_ms(),
-            request: asker.request.id.clone(),
+            request: asker.request.id.to_string(),
             transport: asker.request.transport.label().into(),
             asked: asker.asked.to_owned(),
             user: asker.user.cloned(),

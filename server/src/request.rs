@@ -19,8 +19,8 @@ impl Request {
     /// A request that nobody has named.
     #[must_use]
     pub fn new(transport: Transport) -> Self {
-        let id = format!("{:016x}", u64::from_be_bytes(now::random())).into();
-        Self { id, transport }
+        let name = format!("{:016x}", u64::from_be_bytes(now::random())).into();
+        Self { id: RequestId::new(name), transport }
     }
 
     /// A request with the name that came with it, if that is one: a few letters, digits and signs
@@ -30,13 +30,13 @@ impl Request {
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:/+=@".contains(&byte);
         let is_name =
             (1..=REQUEST_ID_BYTES_MAX).contains(&name.len()) && name.bytes().all(is_plain);
-        is_name.then(|| Self { id: name.into(), transport })
+        is_name.then(|| Self { id: RequestId::new(name.into()), transport })
     }
 
     /// A request within this one, such as a frame on a WebSocket.
     #[must_use]
     pub fn within(&self, number: u64) -> Self {
-        Self { id: format!("{}-{number}", self.id).into(), transport: self.transport }
+        Self { id: self.id.within(number), transport: self.transport }
     }
 }
 
@@ -46,14 +46,16 @@ mod tests {
 
     #[test]
     fn a_name_that_could_forge_a_line_is_none() {
-        let named = |name: &str| Request::named(name, Transport::Http).map(|request| request.id);
+        let named = |name: &str| {
+            Request::named(name, Transport::Http).map(|request| request.id.to_string())
+        };
         assert_eq!(named("0192-ab_C.d:e/f+g=@").as_deref(), Some("0192-ab_C.d:e/f+g=@"));
         for bad in ["", "a b", "a\nlevel=error", "a\"", "é", &"x".repeat(REQUEST_ID_BYTES_MAX + 1)]
         {
             assert_eq!(named(bad), None, "{bad:?}");
         }
         let made = Request::new(Transport::Http);
-        assert!(named(&made.id).is_some());
-        assert_eq!(*made.within(7).id, *format!("{}-7", made.id));
+        assert!(named(&made.id.to_string()).is_some());
+        assert_eq!(made.within(7).id.to_string(), format!("{}-7", made.id));
     }
 }

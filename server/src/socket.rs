@@ -3,6 +3,7 @@
 
 mod answers;
 mod delivery;
+mod gather;
 mod requests;
 #[cfg(test)]
 mod tests;
@@ -10,13 +11,21 @@ mod tunnel;
 mod websocket;
 mod wire;
 
-use std::{future::poll_fn, io, pin::pin, sync::Arc, task::Poll, time::Duration};
+use std::{
+    future::poll_fn,
+    io,
+    pin::pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use rethread_shared::{
     CloseCode, ErrorCode, WireError,
     frame::{self, Goodbye, ServerFrame, TokenExpiring, WireErrorFrame},
     limits::{
-        BAD_FRAMES_MAX, CLOSE_DEADLINE, HEARTBEATS_MISSED_MAX, HELLO_DEADLINE, NOTES_WAITING_MAX,
+        BAD_FRAMES_MAX, CLOSE_DEADLINE, HEARTBEATS_MISSED_MAX, HELLO_DEADLINE,
+        MESSAGES_AT_ONCE_MAX, NOTES_WAITING_MAX,
     },
 };
 use tokio::time::Instant;
@@ -175,13 +184,14 @@ pub(crate) async fn serve(wire: Wire, place: Place, request: Request, shared: Sh
 impl Socket {
     async fn live(&mut self) -> End {
         let leaving = self.shared.connections.leaving().clone();
+        let mut leaving = pin!(leaving.cancelled());
         let timer = tokio::time::sleep_until(self.deadline().0);
         tokio::pin!(timer);
         let mut timed_for = None;
         loop {
             let end = tokio::select! {
                 biased;
-                () = leaving.cancelled() => Err(End::Goodbye),
+                () = &mut leaving => Err(End::Goodbye),
                 () = questioned(self.access.as_ref()) => self.reconsider().await,
                 // Before the client's frames: however many come, deadlines are kept.
                 () = &mut timer => {
@@ -190,16 +200,15 @@ impl Socket {
                     end
                 }
                 message = self.wire.next() => match message {
-                    Some(Ok(message)) => self.receive(message).await,
+                    Some(Ok(message)) => self.receive_all(message).await,
                     Some(Err(error)) => Err(error),
                     None => Err(End::Gone),
                 },
-                answer = self.answers.next(), if !self.answers.is_empty() => self.write(answer).await,
                 note = self.notes.1.next() => {
                     self.shared.bridge.has_room();
                     self.tell(note).await
                 }
-                () = self.deliveries.due() => Ok(()),
+                () = due(&self.answers, &self.deliveries) => Ok(()),
             };
             if let Err(end) = end {
                 return end;
@@ -283,6 +292,21 @@ impl Socket {
         self.write(answers::note(note)).await
     }
 
+    /// Takes a message, and those that came with it, up to as many as one turn may have: what they lead to is
+    /// written together.
+    async fn receive_all(&mut self, message: Message) -> Result<(), End> {
+        self.receive(message).await?;
+        for _ in 1..MESSAGES_AT_ONCE_MAX {
+            // A revocation does not wait for them.
+            if self.access.as_ref().is_some_and(Access::is_questioned) {
+                break;
+            }
+            let Some(message) = self.wire.at_hand() else { break };
+            self.receive(message?).await?;
+        }
+        Ok(())
+    }
+
     async fn receive(&mut self, message: Message) -> Result<(), End> {
         // Whoever sends pieces of a message that never ends is not kept alive by pings between them.
         let is_amid = matches!(
@@ -350,7 +374,7 @@ impl Socket {
     async fn write(&mut self, text: String) -> Result<(), End> {
         self.buffered += text.len() as u64;
         // Waits only when much is queued and the socket is full.
-        unless_cut(self.access.as_ref(), self.wire.feed(text.into())).await?;
+        unless_cut(self.access.as_ref(), self.wire.feed_own(text)).await?;
         self.sent = Instant::now();
         Ok(())
     }
@@ -358,8 +382,18 @@ impl Socket {
     /// Writes what is due to the subscriptions, up to one write's worth, and flushes everything.
     async fn write_all_due(&mut self) -> Result<(), End> {
         // Answers that are ready now go along.
-        while let Some(answer) = self.answers.ready() {
-            self.write(answer).await?;
+        let answers = self.answers.take();
+        if !answers.is_empty() {
+            self.buffered += answers.iter().map(|answer| answer.len() as u64).sum::<u64>();
+            self.sent = Instant::now();
+            let wire = &mut self.wire;
+            let feeding = async {
+                for answer in answers {
+                    wire.feed_own(answer).await?;
+                }
+                Ok(())
+            };
+            unless_cut(self.access.as_ref(), feeding).await?;
         }
         if self.access.as_ref().is_some_and(Access::is_questioned) {
             return Ok(());
@@ -441,6 +475,18 @@ async fn questioned(access: Option<&Access>) {
         Some(access) => access.questioned().await,
         None => std::future::pending().await,
     }
+}
+
+/// Completes when there is something to write that others have brought.
+async fn due(answers: &Answers, deliveries: &Deliveries) {
+    let either = |context: &mut Context<'_>| {
+        // Both are asked, so that either wakes.
+        match (answers.poll(context), deliveries.poll(context)) {
+            (Poll::Pending, Poll::Pending) => Poll::Pending,
+            _ => Poll::Ready(()),
+        }
+    };
+    poll_fn(either).await;
 }
 
 /// What is being written to a slow reader is broken off when it may have been revoked: the client

@@ -60,6 +60,9 @@ pub const HEARTBEATS_MISSED_MAX: u32 = 2;
 pub const SUBSCRIPTIONS_MAX: usize = 256;
 /// Publishes of one connection that the log has not answered yet. Beyond: `too_many_in_flight`.
 pub const PUBLISHES_IN_FLIGHT_MAX: usize = 64;
+/// Messages of one client that are taken before what they lead to is written: as many as a client that
+/// publishes ahead may have without an answer.
+pub const MESSAGES_AT_ONCE_MAX: usize = PUBLISHES_IN_FLIGHT_MAX;
 /// Bytes written to one socket before it is flushed: what one write call carries. More would save no more
 /// system calls: a socket takes about as much at once.
 pub const WRITE_BYTES_MAX: usize = 64 * 1024;

@@ -4,7 +4,7 @@
 mod notes;
 
 use std::{
-    collections::{BTreeSet, HashMap, HashSet, VecDeque},
+    collections::{BTreeSet, VecDeque},
     sync::Arc,
 };
 
@@ -16,7 +16,10 @@ use rethread_shared::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::auth::Grant;
+use crate::{
+    auth::Grant,
+    hash::{Map, Set},
+};
 pub use notes::{Inbox, Notes, notes};
 
 /// Names a connection within this process.
@@ -62,7 +65,7 @@ enum Place {
 struct Agent {
     names: Vec<String>,
     notes: Notes,
-    runs: HashSet<RunId>,
+    runs: Set<RunId>,
     /// Which threads' work it may be given.
     may: Arc<Grant>,
 }
@@ -113,11 +116,11 @@ pub struct Desk {
 
 #[derive(Debug, Default)]
 struct Books {
-    agents: HashMap<ConnectionId, Agent>,
+    agents: Map<ConnectionId, Agent>,
     /// Those of `agents` that offered to take work: few among many browsers.
     serving: BTreeSet<ConnectionId>,
     waiting: VecDeque<Waiting>,
-    places: HashMap<RunId, Place>,
+    places: Map<RunId, Place>,
     /// How many of `places` are offers.
     offered: usize,
     clock: u64,
@@ -144,7 +147,7 @@ pub enum Mark {
 impl Desk {
     /// A connection that publishes or serves; its notes go to `notes`.
     pub fn open(&self, connection: ConnectionId, notes: Notes, may: Arc<Grant>) {
-        let agent = Agent { names: Vec::new(), notes, runs: HashSet::new(), may };
+        let agent = Agent { names: Vec::new(), notes, runs: Set::default(), may };
         self.books.lock().agents.insert(connection, agent);
     }
 

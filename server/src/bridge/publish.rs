@@ -8,17 +8,18 @@ use rethread_shared::{
     order::RunState,
 };
 use tokio::sync::Mutex;
-use tracing::Instrument;
+use tracing::{Instrument, Span, level_filters::LevelFilter};
 
 use super::{
     Bridge,
     desk::ConnectionId,
+    queue::Room,
     runs::{ThreadRuns, settle},
 };
 use crate::{
     auth::Grant,
     hash::{Map, Set},
-    log::{Appended, Log, LogError, NewRecord},
+    log::{Appended, Log, LogError, NewRecord, Told},
     now,
     refusals::Asker,
     request::Request,
@@ -46,10 +47,22 @@ struct Ready {
     /// What identifies it; `None` where the publisher gave none, and so cannot be repeating it.
     given: Option<EventId>,
     record: NewRecord,
+    /// It is admitted as the end of its run.
+    is_new_end: bool,
 }
 
 /// Where each run of a publish goes.
 type Routes = Map<RunId, Result<ThreadId, WireError>>;
+
+/// A publish that has room in the log's queue.
+struct Taken {
+    /// Of those that were refused.
+    outcomes: Vec<Option<Outcome>>,
+    threads: Vec<(ThreadId, Vec<Ready>)>,
+    room: Room,
+    start: Instant,
+    span: Span,
+}
 
 /// Events queued in one thread.
 struct Queued {
@@ -83,6 +96,34 @@ impl Bridge {
         by: Publisher<'_>,
         events: &[&str],
     ) -> impl Future<Output = Vec<Outcome>> + Send + 'static {
+        let taken = self.take(by, events).await;
+        self.store(by, taken).await
+    }
+
+    /// The same for whoever does not wait: `tell` is called with the results. Most publishes are pieces of
+    /// one run; of these nobody needs to know but the publisher, so they go without a task of their own.
+    pub async fn publish_telling(
+        self: &Arc<Self>,
+        by: Publisher<'_>,
+        events: &[&str],
+        tell: impl FnOnce(Vec<Outcome>) + Send + 'static,
+    ) {
+        let taken = self.take(by, events).await;
+        let is_plain = |event: &Ready| !event.kind.changes_order();
+        match &taken.threads[..] {
+            [(_, events)] if events.iter().all(is_plain) => {
+                let span = taken.span.clone();
+                self.store_plain(by, taken, tell).instrument(span).await;
+            }
+            _ => {
+                let stored = self.store(by, taken).await;
+                tokio::spawn(async move { tell(stored.await) });
+            }
+        }
+    }
+
+    /// Reads events, finds their threads, and waits for room.
+    async fn take(&self, by: Publisher<'_>, events: &[&str]) -> Taken {
         let start = Instant::now();
         let span = tracing::debug_span!("publish", request = %by.request.id, events = events.len());
         self.meters.received.of(by.request.transport).increment(events.len() as u64);
@@ -97,6 +138,16 @@ impl Bridge {
         let threads = self.route(by, ready, &mut outcomes).await;
         let bytes = events.iter().map(|event| event.len()).sum();
         let room = self.queue.enter(events.len(), bytes).await;
+        Taken { outcomes, threads, room, start, span }
+    }
+
+    /// Queues events, and drives what the log makes of them to its end.
+    async fn store(
+        self: &Arc<Self>,
+        by: Publisher<'_>,
+        taken: Taken,
+    ) -> impl Future<Output = Vec<Outcome>> + Send + 'static {
+        let Taken { mut outcomes, threads, room, start, span } = taken;
         let mut queued = Vec::with_capacity(threads.len());
         for (thread, events) in threads {
             let queue = self.queue(by, thread, events, &mut outcomes);
@@ -109,25 +160,63 @@ impl Bridge {
                 outcomes[place] = Some(outcome);
             }
             drop(room);
-            let outcomes: Vec<Outcome> =
-                outcomes.into_iter().map(|outcome| outcome.expect("each event has one")).collect();
-            bridge.tell(&request, &user, &outcomes, start);
-            outcomes
+            bridge.tell(&request, &user, outcomes, start)
         };
         stored.instrument(span)
     }
 
-    /// Counts and logs what became of a publish.
-    fn tell(&self, request: &Request, user: &Arc<str>, outcomes: &[Outcome], start: Instant) {
-        self.meters.tally(outcomes);
+    /// Queues events of one thread that do not change what may come next in it. Whatever becomes of them,
+    /// nothing that is remembered of their runs goes ahead of the log, but what ends with its term.
+    async fn store_plain(
+        self: &Arc<Self>,
+        by: Publisher<'_>,
+        taken: Taken,
+        tell: impl FnOnce(Vec<Outcome>) + Send + 'static,
+    ) {
+        let Taken { mut outcomes, mut threads, room, start, span } = taken;
+        let (thread, events) = threads.pop().expect("there is one");
+        let runs = self.runs.of(&thread);
+        let mut held = runs.lock().await;
+        let mut accepted = self.accept(by, &thread, &mut held, events, &mut outcomes).await;
+        let (bridge, request, user) = (self.clone(), by.request.clone(), by.grant.user().clone());
+        if accepted.is_empty() {
+            drop((held, room));
+            return tell(bridge.tell(&request, &user, outcomes, start));
+        }
+        let (term, records) = (held.term(), records(by, &mut accepted));
+        let of = thread.clone();
+        let told = Told::new(move |appended| {
+            let _span = span.entered();
+            for (place, outcome) in outcomes_of(&of, &accepted, appended) {
+                outcomes[place] = Some(outcome);
+            }
+            // Before the publisher has taken its answer: it may be waiting for this room.
+            drop(room);
+            tell(bridge.tell(&request, &user, outcomes, start));
+        });
+        self.log.append_telling(term, &thread, records, told);
+    }
+
+    /// Counts and logs what became of a publish, and gives it.
+    fn tell(
+        &self,
+        request: &Request,
+        user: &Arc<str>,
+        outcomes: Vec<Option<Outcome>>,
+        start: Instant,
+    ) -> Vec<Outcome> {
+        let outcomes: Vec<Outcome> =
+            outcomes.into_iter().map(|outcome| outcome.expect("each event has one")).collect();
+        self.meters.tally(&outcomes);
         self.meters.duration.record(start.elapsed());
         let asker = Asker { request, asked: "publish", user: Some(user) };
-        self.refusals.note_events(asker, outcomes);
+        self.refusals.note_events(asker, &outcomes);
         if tracing::enabled!(tracing::Level::DEBUG) {
             let stored = outcomes.iter().filter(|o| matches!(o, Outcome::Stored { .. })).count();
             let (id, ms) = (&request.id, start.elapsed().as_secs_f64() * 1_000.0);
             tracing::debug!(request = %id, events = outcomes.len(), stored, ms, "published");
         }
+        outcomes
     }
 
     /// Puts events with their threads, each thread's in their order.
@@ -209,28 +298,53 @@ impl Bridge {
     ) -> Option<Queued> {
         let runs = self.runs.of(&thread);
         let mut held = runs.clone().lock_owned().await;
+        let mut accepted = self.accept(by, &thread, &mut held, events, outcomes).await;
+        if accepted.is_empty() {
+            return None;
+        }
+        let records = records(by, &mut accepted);
+        let appended = self.log.append_in(held.term(), &thread, records);
+        for event in accepted.iter().filter(|event| event.is_new_end) {
+            // It was admitted a moment ago, so it is in memory.
+            if let Err(error) = held.ended(&*self.log, &thread, &event.run).await {
+                let run = &event.run;
+                tracing::error!(%run, %error, "its end is not remembered; the log tells");
+            }
+        }
+        drop(held);
+        Some(Queued { thread, runs, events: accepted, appended })
+    }
+
+    /// The events of one thread that may come now, as its runs are.
+    async fn accept(
+        &self,
+        by: Publisher<'_>,
+        thread: &ThreadId,
+        held: &mut ThreadRuns,
+        events: Vec<Ready>,
+        outcomes: &mut [Option<Outcome>],
+    ) -> Vec<Ready> {
         // What was granted may have been revoked while this waited for room.
-        if let Err(error) = self.still_granted(&thread, by.grant) {
+        if let Err(error) = self.still_granted(thread, by.grant) {
             for event in events {
                 outcomes[event.place] = Some(refused(event.given, error.clone()));
             }
-            return None;
+            return Vec::new();
         }
         held.refresh(&*self.log);
         let mut accepted = Vec::with_capacity(events.len());
-        let mut ended: Vec<RunId> = Vec::new();
         for mut event in events {
-            match admit(&*self.log, &mut held, &thread, &event, by.connection.is_some()).await {
+            match admit(&*self.log, held, thread, &event, by.connection.is_some()).await {
                 Ok(is_new) => {
                     if event.kind.changes_order() {
                         held.queued.insert(event.record.id);
                     }
                     if is_new && event.kind.is_end() {
                         // The desk knows it by one id, whichever it is published under.
-                        if let Ok(known) = held.known(&*self.log, &thread, &event.run).await {
+                        if let Ok(known) = held.known(&*self.log, thread, &event.run).await {
                             event.run = known.record.run.clone();
                         }
-                        ended.push(event.run.clone());
+                        event.is_new_end = true;
                     }
                     accepted.push(event);
                 }
@@ -243,27 +357,8 @@ impl Bridge {
                 }
             }
         }
-        if accepted.is_empty() {
-            return None;
-        }
-        self.claim(by, &thread, &mut held, &accepted).await;
-        accepted[0].record.request = Some(by.request.id.clone());
-        // Of the record only the id is needed any more.
-        let take = |Ready { record: NewRecord { id, body, request }, .. }: &mut Ready| NewRecord {
-            id: *id,
-            body: std::mem::take(body),
-            request: request.take(),
-        };
-        let records = accepted.iter_mut().map(take).collect();
-        let appended = self.log.append_in(held.term(), &thread, records);
-        for run in ended {
-            // It was admitted a moment ago, so it is in memory.
-            if let Err(error) = held.ended(&*self.log, &thread, &run).await {
-                tracing::error!(%run, %error, "its end is not remembered; the log tells");
-            }
-        }
-        drop(held);
-        Some(Queued { thread, runs, events: accepted, appended })
+        self.claim(by, thread, held, &accepted).await;
+        accepted
     }
 
     /// The runs that go on are with this connection; a repetition shows that as well as news does.
@@ -302,27 +397,48 @@ impl Bridge {
                 held.forget();
             }
         }
-        match appended {
-            Err(error) => {
-                let error = WireError::from(error);
-                let refuse = |event: &Ready| (event.place, refused(event.given, error.clone()));
-                events.iter().map(refuse).collect()
-            }
-            Ok(appended) => {
-                for (event, stored) in events.iter().zip(&appended) {
-                    if event.kind.is_end() && !stored.duplicate {
-                        self.ended(&event.run, &event.kind, stored.seq);
-                    }
+        if let Ok(appended) = &appended {
+            for (event, stored) in events.iter().zip(appended) {
+                if event.kind.is_end() && !stored.duplicate {
+                    self.ended(&event.run, &event.kind, stored.seq);
                 }
-                let outcome = |(event, stored): (&Ready, &Appended)| {
-                    let (id, thread) = (event.record.id, thread.clone());
-                    let Appended { seq, duplicate } = *stored;
-                    (event.place, Outcome::Stored { id, thread, seq, duplicate })
-                };
-                events.iter().zip(&appended).map(outcome).collect()
             }
         }
+        outcomes_of(&thread, &events, appended).collect()
     }
+}
+
+/// What became of the events of one thread, each with its place among the publisher's.
+fn outcomes_of(
+    thread: &ThreadId,
+    events: &[Ready],
+    appended: Result<Vec<Appended>, LogError>,
+) -> impl Iterator<Item = (usize, Outcome)> {
+    let appended = appended.map_err(WireError::from);
+    events.iter().enumerate().map(move |(k, event)| {
+        let outcome = match &appended {
+            Ok(appended) => {
+                let Appended { seq, duplicate } = appended[k];
+                Outcome::Stored { id: event.record.id, thread: thread.clone(), seq, duplicate }
+            }
+            Err(error) => refused(event.given, error.clone()),
+        };
+        (event.place, outcome)
+    })
+}
+
+/// What is to be stored of events, which keep the rest.
+fn records(by: Publisher<'_>, events: &mut [Ready]) -> Vec<NewRecord> {
+    // For logs that nobody writes it need not go along.
+    let is_followed = LevelFilter::current() >= LevelFilter::DEBUG;
+    events[0].record.request = is_followed.then(|| by.request.id.clone());
+    // Of the record only the id is needed any more.
+    let take = |Ready { record: NewRecord { id, body, request }, .. }: &mut Ready| NewRecord {
+        id: *id,
+        body: std::mem::take(body),
+        request: request.take(),
+    };
+    events.iter_mut().map(take).collect()
 }
 
 /// Checks all of an event that needs neither its thread nor a lock.
@@ -334,7 +450,7 @@ fn prepare(place: usize, text: &str) -> Result<Ready, (Option<EventId>, WireErro
     let id = given.unwrap_or_else(|| EventId::generate(now, now::random()));
     let record = NewRecord { id, body: checked.body(id, now).into(), request: None };
     let (run, kind, call_id) = (checked.run, checked.kind, checked.call_id);
-    Ok(Ready { place, run, kind, call_id, given, record })
+    Ok(Ready { place, run, kind, call_id, given, record, is_new_end: false })
 }
 
 /// Lets an event pass if it is a repetition, or if its run's order allows it. True when it is new.

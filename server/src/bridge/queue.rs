@@ -19,7 +19,7 @@ use rethread_shared::{
     event::Envelope,
     limits::{APPENDS_QUEUED_BYTES_MAX, APPENDS_QUEUED_MAX, SHED_AFTER, SHED_RETRY_MAX},
 };
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::{
     config::{Size, Span, settings},
@@ -44,9 +44,9 @@ settings! {
 /// The room of one bridge.
 #[derive(Debug)]
 pub(super) struct Queue {
-    events: Arc<Semaphore>,
+    events: Semaphore,
     events_max: u32,
-    bytes: Arc<Semaphore>,
+    bytes: Semaphore,
     bytes_max: u32,
     shed_after: Duration,
     began: Instant,
@@ -62,17 +62,17 @@ pub(super) struct Queue {
 pub(super) struct Room {
     queue: Arc<Queue>,
     since: Instant,
-    _events: OwnedSemaphorePermit,
-    _bytes: OwnedSemaphorePermit,
+    events: u32,
+    bytes: u32,
 }
 
 impl Queue {
     pub(super) fn new(settings: &QueueSettings) -> Arc<Self> {
         let bytes_max = u32::try_from(settings.bytes.0).unwrap_or(u32::MAX);
         Arc::new(Self {
-            events: Arc::new(Semaphore::new(settings.events as usize)),
+            events: Semaphore::new(settings.events as usize),
             events_max: settings.events,
-            bytes: Arc::new(Semaphore::new(bytes_max as usize)),
+            bytes: Semaphore::new(bytes_max as usize),
             bytes_max,
             shed_after: settings.shed_after.get(),
             began: Instant::now(),
@@ -92,10 +92,13 @@ impl Queue {
         // All for the whole publish at once, events before bytes: nobody who holds all of what it needs
         // ever waits for somebody who does not.
         let events = clamp(events, self.events_max);
-        let events = self.events.clone().acquire_many_owned(events).await.expect("never closed");
+        let of_events = acquire(&self.events, events).await;
         let bytes = clamp(bytes, self.bytes_max);
-        let bytes = self.bytes.clone().acquire_many_owned(bytes).await.expect("never closed");
-        Room { queue: self.clone(), since, _events: events, _bytes: bytes }
+        let of_bytes = acquire(&self.bytes, bytes).await;
+        // Given back by the room.
+        of_events.forget();
+        of_bytes.forget();
+        Room { queue: self.clone(), since, events, bytes }
     }
 
     /// Turns a publish away while the log is slow, when it has nothing that a run's watchers rely on.
@@ -146,11 +149,21 @@ impl Queue {
     }
 }
 
+/// Waits only where there is not room enough.
+async fn acquire(semaphore: &Semaphore, amount: u32) -> SemaphorePermit<'_> {
+    match semaphore.try_acquire_many(amount) {
+        Ok(permit) => permit,
+        Err(_) => semaphore.acquire_many(amount).await.expect("never closed"),
+    }
+}
+
 impl Drop for Room {
     fn drop(&mut self) {
         let waited = u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.queue.waited.store(waited, Ordering::Relaxed);
         self.queue.moved_at.store(self.queue.now_ms(), Ordering::Relaxed);
+        self.queue.events.add_permits(self.events as usize);
+        self.queue.bytes.add_permits(self.bytes as usize);
     }
 }
 

@@ -22,8 +22,8 @@ impl Bridge {
         if run.embedded_thread().is_some_and(|named| *named != thread) {
             return None;
         }
-        let info = self.log.thread(&thread).ok()??;
-        grant.grants(&info).then(|| {
+        let owner = self.log.owner(&thread).ok()??;
+        grant.covers(&owner, &thread).then(|| {
             self.resolver.count_remembered();
             thread
         })

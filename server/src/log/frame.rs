@@ -1,11 +1,14 @@
 //! The ready-made `events` frame: made once for each group commit, shared by all subscribers.
 
-use std::{fmt::Write, sync::Arc, time::Instant};
+use std::{sync::Arc, time::Instant};
 
 use bytes::Bytes;
-use rethread_shared::{Epoch, ThreadId};
+use rethread_shared::{Epoch, ThreadId, json};
 
 use super::{Record, RequestId};
+
+/// Bytes of a frame's head at most, without its thread.
+const HEAD_BYTES_MAX: usize = 128;
 
 /// Consecutive events of one thread as the text of one wire frame. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -55,14 +58,7 @@ impl Frame {
         let (first, last) = (records[0].seq, records[records.len() - 1].seq);
         debug_assert_eq!(last - first + 1, records.len() as u64, "records without holes");
         let bytes: usize = records.iter().map(|record| record.body.len() + 28).sum();
-        let mut text = Vec::with_capacity(bytes + thread.as_str().len() + 128);
-        let mut head = String::new();
-        write!(
-            head,
-            r#"{{"op":"events","thread":"{thread}","epoch":"{epoch}","first":{first},"last":{last},"events":["#
-        )
-        .expect("a String takes all");
-        text.extend_from_slice(head.as_bytes());
+        let mut text = head(thread, epoch, first, last, bytes);
         let mut starts = Vec::with_capacity(records.len() + 1);
         for record in records {
             starts.push(text.len() as u32);
@@ -99,40 +95,43 @@ impl Frame {
             return self.clone();
         }
         let skipped = (first - self.first) as usize;
-        let mut head = String::new();
-        write!(
-            head,
-            r#"{{"op":"events","thread":"{thread}","epoch":"{epoch}","first":{first},"last":{},"events":["#,
-            self.last
-        )
-        .expect("a String takes all");
         let old = self.made.starts[skipped];
-        let mut text = Vec::with_capacity(head.len() + self.text.len() - old as usize);
-        text.extend_from_slice(head.as_bytes());
-        text.extend_from_slice(&self.text[old as usize..]);
-        let new = head.len() as u32;
+        let kept = &self.text[old as usize..];
+        let mut text = head(thread, epoch, first, self.last, kept.len());
+        let new = text.len() as u32;
+        text.extend_from_slice(kept);
         let starts = self.made.starts[skipped..].iter().map(|start| start - old + new).collect();
         let made = Made { starts, fresh: self.made.fresh.clone() };
         Self { first, last: self.last, text: text.into(), made: Arc::new(made) }
     }
 }
 
+/// A frame's text up to its events, with room for so many bytes more. Piece by piece: formatting costs
+/// several times as much, and most threads get one event at a time.
+fn head(thread: &ThreadId, epoch: Epoch, first: u64, last: u64, bytes: usize) -> Vec<u8> {
+    let thread = thread.as_str();
+    let mut text = Vec::with_capacity(HEAD_BYTES_MAX + thread.len() + bytes);
+    text.extend_from_slice(br#"{"op":"events","thread":""#);
+    text.extend_from_slice(thread.as_bytes());
+    text.extend_from_slice(br#"","epoch":""#);
+    text.extend_from_slice(epoch.encode(&mut [0; Epoch::TEXT_BYTES]).as_bytes());
+    text.extend_from_slice(br#"","first":"#);
+    push_number(&mut text, first);
+    text.extend_from_slice(br#","last":"#);
+    push_number(&mut text, last);
+    text.extend_from_slice(br#","events":["#);
+    text
+}
+
+fn push_number(text: &mut Vec<u8>, number: u64) {
+    text.extend_from_slice(json::digits(number, &mut [0; json::DIGITS_MAX]).as_bytes());
+}
+
 /// Writes one event: its seq, then the members that were appended.
 pub fn push_event(text: &mut Vec<u8>, record: &Record) {
     debug_assert!(record.body.starts_with(b"{\""), "a body is an object that is not empty");
     text.extend_from_slice(br#"{"seq":"#);
-    let mut digits = [0_u8; 20];
-    let mut at = digits.len();
-    let mut rest = record.seq;
-    loop {
-        at -= 1;
-        digits[at] = b'0' + (rest % 10) as u8;
-        rest /= 10;
-        if rest == 0 {
-            break;
-        }
-    }
-    text.extend_from_slice(&digits[at..]);
+    push_number(text, record.seq);
     text.push(b',');
     text.extend_from_slice(&record.body[1..]);
 }

@@ -20,14 +20,14 @@ use tracing::Span;
 
 use super::{
     Appended, Condition, Created, Cut, Forget, IdleRun, Log, LogError, NewRecord, NewThread,
-    PageLimit, Past, Probe, Record, RunRecord, ThreadInfo,
+    PageLimit, Past, Probe, Record, RunRecord, ThreadInfo, Told,
     engine::{
         Engine, EngineError, RunChange,
         store::{Given, Store, StoreError},
     },
     tail::{Follow, Tail, Wake},
 };
-use commit::{Committer, Job};
+use commit::{Acknowledge, Committer, Job, refuse};
 use core::Core;
 
 /// A log in this process. Cheap to clone; closed when the last clone is dropped, after what is
@@ -42,6 +42,16 @@ struct Inner {
     // `None` only while closing.
     jobs: Mutex<Option<mpsc::Sender<Job>>>,
     committer: Mutex<Option<std::thread::JoinHandle<()>>>,
+}
+
+impl Inner {
+    /// Gives the job back when the log is closed.
+    fn send(&self, job: Job) -> Result<(), Box<Job>> {
+        match &*self.jobs.lock() {
+            Some(jobs) => jobs.send(job).map_err(|mpsc::SendError(job)| Box::new(job)),
+            None => Err(Box::new(job)),
+        }
+    }
 }
 
 impl std::fmt::Debug for LocalLog {
@@ -100,9 +110,7 @@ impl LocalLog {
     }
 
     fn queue(&self, job: Job) -> Result<(), LogError> {
-        let jobs = self.inner.jobs.lock();
-        let jobs = jobs.as_ref().ok_or(LogError::Closed)?;
-        jobs.send(job).map_err(|_| LogError::Closed)
+        self.inner.send(job).map_err(|_| LogError::Closed)
     }
 
     /// Runs a read that may touch the disk where blocking is allowed.
@@ -148,6 +156,10 @@ impl Log for LocalLog {
 
     fn thread(&self, thread: &ThreadId) -> Result<Option<ThreadInfo>, LogError> {
         Ok(self.core().open_thread(thread)?.map(|open| open.info()))
+    }
+
+    fn owner(&self, thread: &ThreadId) -> Result<Option<Arc<str>>, LogError> {
+        Ok(self.core().open_thread(thread)?.map(|open| open.owner.clone()))
     }
 
     fn cut(&self, thread: &ThreadId) -> Result<Cut, LogError> {
@@ -211,13 +223,26 @@ impl Log for LocalLog {
         events: Vec<NewRecord>,
     ) -> BoxFuture<'static, Result<Vec<Appended>, LogError>> {
         let queued = self.core().existing(thread).and_then(|thread| {
-            let since = Instant::now();
             let (answer, appended) = oneshot::channel();
-            let span = Span::current();
+            let answer = Acknowledge::Awaited(answer);
+            let (since, span) = (Instant::now(), Span::current());
             self.queue(Job::Append { term, thread, events, since, span, answer })?;
             Ok(appended)
         });
         self.answer(queued)
+    }
+
+    fn append_telling(&self, term: u64, thread: &ThreadId, events: Vec<NewRecord>, told: Told) {
+        let thread = match self.core().existing(thread) {
+            Ok(thread) => thread,
+            Err(error) => return told.tell(Err(error)),
+        };
+        let answer = Acknowledge::Told(told);
+        let (since, span) = (Instant::now(), Span::current());
+        let job = Job::Append { term, thread, events, since, span, answer };
+        if let Err(job) = self.inner.send(job) {
+            refuse(*job, &LogError::Closed);
+        }
     }
 
     fn read(

@@ -111,7 +111,7 @@ pub(super) async fn follow(
         let asker = Asker { request: asking.request(), asked: &asked, user };
         app.shared.bridge.refusals().note(asker, &error);
     }
-    if let Ok(value) = HeaderValue::from_str(id) {
+    if let Ok(value) = HeaderValue::from_str(&id.to_string()) {
         response.headers_mut().insert(REQUEST_ID, value);
     }
     response

@@ -1,20 +1,57 @@
 //! What a connection answers: frames as text, and the answers that the log has yet to allow.
 
-use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
-use rethread_shared::{
-    ThreadId, WireError,
-    frame::{ServerFrame, WireErrorFrame},
+use std::{
+    sync::Arc,
+    task::{Context, Poll},
 };
-use tokio::task::{JoinError, JoinHandle};
 
+use rethread_shared::{
+    EventId, ThreadId, WireError,
+    frame::{Outcome, Published, ServerFrame, WireErrorFrame},
+    json,
+};
+
+use super::gather::Gather;
 use crate::bridge::desk::Note;
 
 /// A frame without events: those come ready-made from the log.
 pub(super) type Frame = ServerFrame<()>;
 
+/// Bytes of the usual result of an event.
+const RESULT_BYTES: usize = 128;
+
 /// A frame as text.
 pub(super) fn text(frame: &Frame) -> String {
     serde_json::to_string(frame).expect("a frame's members are all JSON")
+}
+
+/// What became of a publish, as a frame. Piece by piece where all was stored, as nearly always is: formatting
+/// costs several times as much.
+pub(super) fn published(req: u64, results: Vec<Outcome>) -> String {
+    let is_stored = |result: &Outcome| matches!(result, Outcome::Stored { .. });
+    if !results.iter().all(is_stored) {
+        return text(&Frame::Published(Published { req, results }));
+    }
+    let mut text = String::with_capacity(64 + RESULT_BYTES * results.len());
+    let mut room = [0; json::DIGITS_MAX];
+    text.push_str(r#"{"op":"published","req":"#);
+    text.push_str(json::digits(req, &mut room));
+    text.push_str(r#","results":["#);
+    for result in &results {
+        let Outcome::Stored { id, thread, seq, duplicate } = result else { continue };
+        text.push_str(r#"{"id":""#);
+        text.push_str(id.encode(&mut [0; EventId::TEXT_BYTES]));
+        text.push_str(r#"","thread":""#);
+        text.push_str(thread.as_str());
+        text.push_str(r#"","seq":"#);
+        text.push_str(json::digits(*seq, &mut room));
+        text.push_str(if *duplicate { r#","duplicate":true},"# } else { "}," });
+    }
+    if !results.is_empty() {
+        text.pop();
+    }
+    text.push_str("]}");
+    text
 }
 
 /// A note of the desk as a frame.
@@ -40,39 +77,96 @@ pub(super) fn not_subscribed(thread: &ThreadId, error: WireError) -> WireErrorFr
     WireErrorFrame { req: None, thread: Some(thread.clone()), error }
 }
 
-/// Answers that wait for the log. Each is a task of its own: it takes the lock of a thread's runs,
-/// and must be able to give it back while its connection waits for that very lock. And what it has to
-/// do after the log has answered is done even when its connection has gone.
+/// Answers that wait for the log. They come when it has answered, from wherever that is known; the connection
+/// takes all that are there at once.
 #[derive(Default)]
 pub(super) struct Answers {
-    waiting: FuturesUnordered<JoinHandle<String>>,
+    ready: Arc<Gather<Option<String>>>,
+    waiting: usize,
+}
+
+/// The place of one answer.
+pub(super) struct Ticket {
+    ready: Arc<Gather<Option<String>>>,
+    is_given: bool,
+}
+
+impl Ticket {
+    /// Gives the answer.
+    pub(super) fn give(mut self, answer: String) {
+        self.is_given = true;
+        self.ready.put(Some(answer));
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        if !self.is_given {
+            self.ready.put(None);
+        }
+    }
 }
 
 impl Answers {
+    /// A place for an answer that comes later.
+    pub(super) fn ticket(&mut self) -> Ticket {
+        self.waiting += 1;
+        Ticket { ready: self.ready.clone(), is_given: false }
+    }
+
+    /// An answer that has to be worked for, in a task of its own: it takes the lock of a thread's runs,
+    /// and must be able to give it back while its connection waits for that very lock. And what it has to
+    /// do after the log has answered is done even when its connection has gone.
     pub(super) fn push(&mut self, answer: impl Future<Output = String> + Send + 'static) {
-        self.waiting.push(tokio::spawn(answer));
+        let ticket = self.ticket();
+        tokio::spawn(async move { ticket.give(answer.await) });
     }
 
+    /// Answers that have not been taken.
     pub(super) fn len(&self) -> usize {
-        self.waiting.len()
+        self.waiting
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.waiting.is_empty()
+    /// Ready when there is one to be taken.
+    pub(super) fn poll(&self, context: &mut Context<'_>) -> Poll<()> {
+        self.ready.poll(context)
     }
 
-    /// The next answer; must not be empty.
-    pub(super) async fn next(&mut self) -> String {
-        text_of(self.waiting.next().await.expect("asked only when something waits"))
-    }
-
-    /// An answer that is there already.
-    pub(super) fn ready(&mut self) -> Option<String> {
-        self.waiting.next().now_or_never().flatten().map(text_of)
+    /// The answers that are there.
+    pub(super) fn take(&mut self) -> Vec<String> {
+        let ready = self.ready.take();
+        self.waiting -= ready.len();
+        let there =
+            |answer: Option<String>| answer.expect("who works for an answer does not panic");
+        ready.into_iter().map(there).collect()
     }
 }
 
-/// A panic there is one here.
-fn text_of(joined: Result<String, JoinError>) -> String {
-    joined.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_published_is_told_as_any_frame_is() {
+        let stored = |seq, duplicate| Outcome::Stored {
+            id: EventId::generate(seq, [7; 10]),
+            thread: "thread_a.b~c".parse().unwrap(),
+            seq,
+            duplicate,
+        };
+        let refused = Outcome::Refused {
+            id: None,
+            error: WireError::run_not_found(&"thread_a".parse().unwrap()),
+        };
+        for results in [
+            vec![],
+            vec![stored(1, false)],
+            vec![stored(u64::MAX, true), stored(20, false)],
+            vec![stored(3, false), refused],
+        ] {
+            let req = results.len() as u64;
+            let frame = text(&Frame::Published(Published { req, results: results.clone() }));
+            assert_eq!(published(req, results), frame);
+        }
+    }
 }

@@ -5,19 +5,18 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    task::{Context, Poll},
     time::Instant,
 };
 
 use bytes::Bytes;
-use parking_lot::Mutex;
 use rethread_shared::{
     ErrorCode, ThreadId, WireError,
     frame::{ServerFrame, Start, WireErrorFrame},
     limits::{REPLAY_FRAME_BYTES_MAX, SUBSCRIPTIONS_MAX, WRITE_BYTES_MAX},
 };
-use tokio::sync::Notify;
 
-use super::answers;
+use super::{answers, gather::Gather};
 use crate::{
     auth::{Access, Grant, Scope},
     bridge::{Bridge, desk::ConnectionId},
@@ -35,7 +34,7 @@ const REPLAYED_WEIGHT: usize = WRITE_BYTES_MAX / REPLAY_FRAME_BYTES_MAX;
 #[derive(Default)]
 pub(super) struct Deliveries {
     feeds: Vec<Option<Subscription>>,
-    due: Arc<Due>,
+    due: Arc<Gather<Arc<Slot>>>,
 }
 
 struct Subscription {
@@ -43,25 +42,17 @@ struct Subscription {
     wake: Arc<Slot>,
 }
 
-/// Which subscriptions have something due.
-#[derive(Default)]
-struct Due {
-    slots: Mutex<Vec<Arc<Slot>>>,
-    notify: Notify,
-}
-
 /// One subscription's flag. Raised once, however often the thread moves, until it is taken up.
 struct Slot {
     place: usize,
     raised: AtomicBool,
-    due: Arc<Due>,
+    due: Arc<Gather<Arc<Slot>>>,
 }
 
 impl Slot {
     fn raise(self: &Arc<Self>) {
         if !self.raised.swap(true, Ordering::AcqRel) {
-            self.due.slots.lock().push(self.clone());
-            self.due.notify.notify_one();
+            self.due.put(self.clone());
         }
     }
 }
@@ -76,11 +67,9 @@ impl Wake for Flag {
 }
 
 impl Deliveries {
-    /// Completes when something is due.
-    pub(super) async fn due(&self) {
-        if self.due.slots.lock().is_empty() {
-            self.due.notify.notified().await;
-        }
+    /// Ready when something is due.
+    pub(super) fn poll(&self, context: &mut Context<'_>) -> Poll<()> {
+        self.due.poll(context)
     }
 
     /// Subscribes, or begins an existing subscription anew, if that is granted.
@@ -164,7 +153,7 @@ impl Deliveries {
 
     /// Frames that are due, one write's worth. What is left stays due.
     pub(super) async fn take(&mut self, log: &dyn Log, id: ConnectionId) -> Taken {
-        let raised = std::mem::take(&mut *self.due.slots.lock());
+        let raised = self.due.take();
         let mut taken = Taken::default();
         let mut room = WRITE_BYTES_MAX;
         // The one that took the last of the room: the others come before it the next time.

@@ -5,8 +5,8 @@ use std::{borrow::Cow, str::FromStr, sync::Arc};
 use rethread_shared::{
     ErrorCode, EventId, IdError, RunId, ThreadId, WireError,
     frame::{
-        self, Cancel, Cancelled, Hello, Publish, Published, Serve, Start, Subscribe, Unsubscribe,
-        Welcome, WireErrorFrame,
+        self, Cancel, Cancelled, Hello, Publish, Serve, Start, Subscribe, Unsubscribe, Welcome,
+        WireErrorFrame,
     },
     limits::{Announced, FRAME_BYTES_MAX, PUBLISH_EVENTS_MAX, PUBLISHES_IN_FLIGHT_MAX},
     mask_tokens,
@@ -16,7 +16,7 @@ use serde_json::{Value, value::RawValue};
 
 use super::{
     Socket,
-    answers::{Frame, error, not_subscribed, refused, text},
+    answers::{Frame, error, not_subscribed, published, refused, text},
 };
 use crate::{
     auth::{Grant, Scope},
@@ -166,12 +166,11 @@ impl Socket {
         self.shared.guard.publish(grant, events.len()).map_err(|error| refused(req, error))?;
         let request = &self.request.within(req);
         let by = Publisher { grant, connection: Some(self.place.id), request };
-        let events: Vec<&str> = events.iter().map(|event| event.get()).collect();
+        let events: Vec<&str> = events.into_iter().map(RawValue::get).collect();
         self.shared.bridge.admit(&events).map_err(|error| refused(req, error))?;
-        let outcomes = self.shared.bridge.publish(by, &events).await;
-        self.answers.push(async move {
-            text(&Frame::Published(Published { req, results: outcomes.await }))
-        });
+        let ticket = self.answers.ticket();
+        let tell = move |results| ticket.give(published(req, results));
+        self.shared.bridge.publish_telling(by, &events, tell).await;
         Ok(())
     }
 

@@ -4,6 +4,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    future::poll_fn,
     sync::Arc,
     time::Duration,
 };
@@ -336,7 +337,8 @@ impl<'a> History<'a> {
                     break;
                 }
                 // Followers are woken a little after the publisher has its answer.
-                let due = tokio::time::timeout(Duration::from_secs(30), it.deliveries.due());
+                let due = poll_fn(|context| it.deliveries.poll(context));
+                let due = tokio::time::timeout(Duration::from_secs(30), due);
                 due.await.expect("what may be had is delivered");
             }
         }

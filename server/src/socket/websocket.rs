@@ -65,9 +65,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
             if self.is_closed {
                 return Poll::Ready(None);
             }
-            if let Some(message) = self.incoming.take()? {
-                self.answer(&message);
-                return Poll::Ready(Some(Ok(message)));
+            if let Some(message) = self.at_hand() {
+                return Poll::Ready(Some(message));
             }
             if self.left == Some(0) {
                 return Poll::Ready(Some(Err(End::too_large())));
@@ -78,6 +77,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
             }
             self.left = self.left.map(|left| left.saturating_sub(bytes));
         }
+    }
+
+    /// The next message, if it has come already.
+    pub(super) fn at_hand(&mut self) -> Option<Result<Message, End>> {
+        if self.is_closed {
+            return None;
+        }
+        let message = self.incoming.take().transpose()?;
+        if let Ok(message) = &message {
+            self.answer(message);
+        }
+        Some(message)
     }
 
     /// What the protocol itself answers.
@@ -97,6 +108,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// takes nothing.
     pub(super) async fn feed(&mut self, text: Bytes) -> io::Result<()> {
         self.outgoing.push(Op::Text, text);
+        self.relieve().await
+    }
+
+    /// The same for a text that goes to nobody else.
+    pub(super) async fn feed_own(&mut self, text: String) -> io::Result<()> {
+        self.outgoing.push_own(Op::Text, text);
+        self.relieve().await
+    }
+
+    async fn relieve(&mut self) -> io::Result<()> {
         if self.outgoing.bytes() > WRITE_BYTES_MAX { self.flush().await } else { Ok(()) }
     }
 

@@ -29,11 +29,27 @@ impl Wire {
         }
     }
 
+    /// A message that has come already.
+    pub(super) fn at_hand(&mut self) -> Option<Result<Message, End>> {
+        match self {
+            Self::WebSocket(ws) => ws.at_hand(),
+            Self::Tunnel(_) => None,
+        }
+    }
+
     /// Takes a frame's text. Waits only when much waits already and the other side takes nothing.
     pub(super) async fn feed(&mut self, text: Bytes) -> Result<(), End> {
         match self {
             Self::WebSocket(ws) => Ok(ws.feed(text).await?),
             Self::Tunnel(tunnel) => tunnel.feed(&text).await,
+        }
+    }
+
+    /// The same for a text that goes to nobody else.
+    pub(super) async fn feed_own(&mut self, text: String) -> Result<(), End> {
+        match self {
+            Self::WebSocket(ws) => Ok(ws.feed_own(text).await?),
+            Self::Tunnel(tunnel) => tunnel.feed(text.as_bytes()).await,
         }
     }
 

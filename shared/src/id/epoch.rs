@@ -18,6 +18,17 @@ impl Epoch {
         Self(u32::from_be_bytes(random))
     }
 
+    /// Bytes of its text.
+    pub const TEXT_BYTES: usize = 8;
+
+    /// Its text, in `room`.
+    pub fn encode(self, room: &mut [u8; Self::TEXT_BYTES]) -> &str {
+        for (place, digit) in room.iter_mut().rev().enumerate() {
+            *digit = b"0123456789abcdef"[(self.0 >> (4 * place)) as usize & 0xf];
+        }
+        std::str::from_utf8(room).expect("digits are text")
+    }
+
     /// The epoch of a number that [`Epoch::to_u32`] gave.
     #[must_use]
     pub fn from_u32(number: u32) -> Self {
@@ -35,7 +46,7 @@ impl FromStr for Epoch {
     type Err = IdError;
 
     fn from_str(text: &str) -> Result<Self, IdError> {
-        if text.len() != 8 || !is_lower_hex(text) {
+        if text.len() != Self::TEXT_BYTES || !is_lower_hex(text) {
             let problem = if text.is_empty() { IdProblem::Empty } else { IdProblem::BadForm };
             return Err(IdError::new(problem, EXPECTED, text));
         }
@@ -47,7 +58,7 @@ impl FromStr for Epoch {
 
 impl fmt::Display for Epoch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:08x}", self.0)
+        f.write_str(self.encode(&mut [0; Self::TEXT_BYTES]))
     }
 }
 

@@ -22,7 +22,7 @@ use super::{
 use crate::{
     hash::Map,
     log::{
-        Appended, Cut, LogError, NewRecord, NewThread, Record, RequestId,
+        Appended, Cut, LogError, NewRecord, NewThread, Record, RequestId, Told,
         engine::{Engine, EngineError, Group, GroupCut, GroupEvent, RunChange, ThreadRow},
     },
     metrics::meters::Commits,
@@ -46,7 +46,7 @@ pub(super) enum Job {
         since: Instant,
         /// What it is part of, for traces.
         span: Span,
-        answer: oneshot::Sender<Result<Vec<Appended>, LogError>>,
+        answer: Acknowledge,
     },
     Runs {
         term: u64,
@@ -62,6 +62,23 @@ pub(super) enum Job {
         answer: oneshot::Sender<Result<(), LogError>>,
         mark: oneshot::Sender<()>,
     },
+}
+
+/// How it is acknowledged that events are durable.
+pub(super) enum Acknowledge {
+    /// Somebody waits for it.
+    Awaited(oneshot::Sender<Result<Vec<Appended>, LogError>>),
+    /// Somebody is told, behind the followers.
+    Told(Told),
+}
+
+impl Acknowledge {
+    fn refuse(self, error: LogError) {
+        match self {
+            Self::Awaited(answer) => drop(answer.send(Err(error))),
+            Self::Told(told) => told.tell(Err(error)),
+        }
+    }
 }
 
 impl Job {
@@ -110,6 +127,7 @@ type Answer = Box<dyn FnOnce(Result<(), LogError>) + Send>;
 struct Staged {
     group: Group,
     answers: Vec<Answer>,
+    appended: Vec<(Acknowledge, Vec<Appended>)>,
     /// The threads that get events, by their number.
     parts: Map<u64, Part>,
     ids: StagedIds,
@@ -242,6 +260,9 @@ impl Committer {
             for answer in staged.answers {
                 answer(Err(refusal.clone()));
             }
+            for (answer, _) in staged.appended {
+                answer.refuse(refusal.clone());
+            }
             return;
         }
         staged.trace();
@@ -260,8 +281,15 @@ impl Committer {
         for answer in staged.answers {
             answer(Ok(()));
         }
-        if !committed.is_empty() {
-            self.fanout.send(Parcel::Group(committed));
+        let mut told = Vec::with_capacity(staged.appended.len());
+        for (answer, appended) in staged.appended {
+            match answer {
+                Acknowledge::Awaited(answer) => drop(answer.send(Ok(appended))),
+                Acknowledge::Told(it) => told.push((it, appended)),
+            }
+        }
+        if !committed.is_empty() || !told.is_empty() {
+            self.fanout.send(Parcel::Group(committed, told));
         }
         for mark in staged.marks {
             self.fanout.send(Parcel::Mark(mark));
@@ -379,15 +407,13 @@ impl Committer {
             Job::Append { term, events, answer, .. }
                 if term != self.core.term() && !events.is_empty() =>
             {
-                let _ = answer.send(Err(stale()));
+                answer.refuse(stale());
             }
             Job::Append { thread, events, since, answer, .. } => {
                 match number(engine, &thread, events, since, staged) {
-                    Ok(appended) => staged.answers.push(Box::new(move |done| {
-                        let _ = answer.send(done.map(|()| appended));
-                    })),
+                    Ok(appended) => staged.appended.push((answer, appended)),
                     Err(error) => {
-                        let _ = answer.send(Err(unavailable(&error)));
+                        answer.refuse(unavailable(&error));
                         return Err(error);
                     }
                 }
@@ -504,13 +530,14 @@ fn trace(jobs: &[Job]) -> Span {
     commit
 }
 
-fn refuse(job: Job, error: &LogError) {
+/// Answers a job that is not done.
+pub(super) fn refuse(job: Job, error: &LogError) {
     match job {
         Job::Create { answer, .. } => drop(answer.send(Err(error.clone()))),
         Job::Thread { answer, .. } | Job::Runs { answer, .. } | Job::Probe { answer, .. } => {
             drop(answer.send(Err(error.clone())));
         }
-        Job::Append { answer, .. } => drop(answer.send(Err(error.clone()))),
+        Job::Append { answer, .. } => answer.refuse(error.clone()),
         Job::Trim { answer, .. } => drop(answer.send(Err(error.clone()))),
     }
 }

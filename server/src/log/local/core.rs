@@ -7,10 +7,7 @@ use std::sync::{
 };
 
 use parking_lot::{Mutex, RwLock};
-use rethread_shared::{
-    Epoch, ThreadId,
-    limits::{HEADS_CACHED_MAX, LOG_REOPEN_MIN},
-};
+use rethread_shared::{Epoch, ThreadId, limits::HEADS_CACHED_MAX};
 use tokio::sync::watch;
 
 use super::newest::Newest;
@@ -90,10 +87,7 @@ impl Core {
 
     /// Why nothing is taken now. Who asks while it is sound was in the midst of a panic.
     pub(super) fn unavailable(&self) -> LogError {
-        self.condition.borrow().refusal().unwrap_or_else(|| LogError::Unavailable {
-            reason: "the commit thread panicked".into(),
-            retry_after: LOG_REOPEN_MIN,
-        })
+        self.condition.borrow().refusal().unwrap_or_else(LogError::lost)
     }
 
     /// Takes the engine away, to close it.

@@ -1,5 +1,5 @@
-//! From the commit thread to the followers: makes each thread's frame, once, and wakes who follows.
-//! A task of the runtime, so that the next fsync need not wait for a thousand wake-ups.
+//! From the commit thread to the followers: makes each thread's frame, once, and wakes who follows; then tells
+//! the publishers. A task of the runtime, so that the next fsync need not wait for a thousand wake-ups.
 
 use std::{sync::Arc, time::Instant};
 
@@ -11,7 +11,7 @@ use tokio::{
 
 use super::core::OpenThread;
 use crate::log::{
-    Record, RequestId,
+    Appended, Record, RequestId, Told,
     frame::{Frame, Fresh, pieces},
 };
 
@@ -27,8 +27,8 @@ pub(super) struct Committed {
 
 /// What goes through the fan-out.
 pub(super) enum Parcel {
-    /// A group's events.
-    Group(Vec<Committed>),
+    /// A group's events, and who is told that they are durable.
+    Group(Vec<Committed>, Vec<(Told, Vec<Appended>)>),
     /// A probe's mark: it shows that what was sent before has come through.
     Mark(oneshot::Sender<()>),
 }
@@ -63,8 +63,8 @@ fn spawn(runtime: &Handle) -> mpsc::Sender<Parcel> {
     let (sender, mut parcels) = mpsc::channel::<Parcel>(GROUPS_WAITING_MAX);
     runtime.spawn(async move {
         while let Some(parcel) = parcels.recv().await {
-            let group = match parcel {
-                Parcel::Group(group) => group,
+            let (group, told) = match parcel {
+                Parcel::Group(group, told) => (group, told),
                 Parcel::Mark(mark) => {
                     let _ = mark.send(());
                     continue;
@@ -77,6 +77,9 @@ fn spawn(runtime: &Handle) -> mpsc::Sender<Parcel> {
                     let fresh = Fresh { since, requests: requests.clone() };
                     tail.push(Frame::fresh(&thread.thread, thread.epoch, records, fresh));
                 }
+            }
+            for (told, appended) in told {
+                told.tell(Ok(appended));
             }
         }
     });

@@ -14,6 +14,8 @@ use tokio::io::AsyncWrite;
 const SLICES_MAX: usize = 64;
 /// Bytes that one call writes where it cannot take pieces.
 const JOINED_BYTES_MAX: usize = 16 * 1024;
+/// A frame that goes together with others has no more bytes: to copy it must cost less than a piece of its own.
+const JOINED_FRAME_BYTES_MAX: usize = 1024;
 /// Frames whose places are kept while none waits: what most writes have.
 const PLACES_KEPT: usize = 4;
 
@@ -39,37 +41,61 @@ pub(super) struct Outgoing {
 struct Frame {
     head: [u8; 10],
     head_length: u8,
-    payload: Bytes,
+    payload: Payload,
+}
+
+#[derive(Debug)]
+enum Payload {
+    /// Of one frame, written from where it lies.
+    Shared(Bytes),
+    /// Small frames one behind the other, their heads in between.
+    Joined(Vec<u8>),
 }
 
 impl Frame {
     fn new(op: Op, payload: Bytes) -> Self {
-        let mut head = [0; 10];
-        // The last part of its message, as every frame here.
-        head[0] = 0x80 | op as u8;
-        let length = payload.len();
-        let head_length = if length < 126 {
-            head[1] = length as u8;
-            2
-        } else if let Ok(length) = u16::try_from(length) {
-            head[1] = 126;
-            head[2..4].copy_from_slice(&length.to_be_bytes());
-            4
-        } else {
-            head[1] = 127;
-            head[2..].copy_from_slice(&(length as u64).to_be_bytes());
-            10
-        };
-        Self { head, head_length, payload }
+        let (head, head_length) = head(op, payload.len());
+        Self { head, head_length, payload: Payload::Shared(payload) }
+    }
+
+    fn joined(room: usize) -> Self {
+        Self { head: [0; 10], head_length: 0, payload: Payload::Joined(Vec::with_capacity(room)) }
     }
 
     fn head(&self) -> &[u8] {
         &self.head[..usize::from(self.head_length)]
     }
 
-    fn len(&self) -> usize {
-        usize::from(self.head_length) + self.payload.len()
+    fn payload(&self) -> &[u8] {
+        match &self.payload {
+            Payload::Shared(payload) => payload,
+            Payload::Joined(frames) => frames,
+        }
     }
+
+    fn len(&self) -> usize {
+        usize::from(self.head_length) + self.payload().len()
+    }
+}
+
+/// The head of a frame, and how long it is.
+fn head(op: Op, length: usize) -> ([u8; 10], u8) {
+    let mut head = [0; 10];
+    // The last part of its message, as every frame here.
+    head[0] = 0x80 | op as u8;
+    let head_length = if length < 126 {
+        head[1] = length as u8;
+        2
+    } else if let Ok(length) = u16::try_from(length) {
+        head[1] = 126;
+        head[2..4].copy_from_slice(&length.to_be_bytes());
+        4
+    } else {
+        head[1] = 127;
+        head[2..].copy_from_slice(&(length as u64).to_be_bytes());
+        10
+    };
+    (head, head_length)
 }
 
 impl Outgoing {
@@ -79,6 +105,27 @@ impl Outgoing {
         self.frames.push_back(frame);
     }
 
+    /// Takes a payload that nobody else has. A small one goes together with others: many frames in one piece
+    /// cost less than the pieces that they would be.
+    pub(super) fn push_own(&mut self, op: Op, payload: String) {
+        if payload.len() > JOINED_FRAME_BYTES_MAX {
+            return self.push(op, payload.into());
+        }
+        let (head, head_length) = head(op, payload.len());
+        let head = &head[..usize::from(head_length)];
+        let length = head.len() + payload.len();
+        let is_joined = |last: &Frame| matches!(last.payload, Payload::Joined(_));
+        if !self.frames.back().is_some_and(is_joined) {
+            self.frames.push_back(Frame::joined(length));
+        }
+        let Some(Frame { payload: Payload::Joined(frames), .. }) = self.frames.back_mut() else {
+            unreachable!("it was there or was just put there");
+        };
+        frames.extend_from_slice(head);
+        frames.extend_from_slice(payload.as_bytes());
+        self.bytes += length;
+    }
+
     /// Bytes that wait, those included that are written of a frame that has not gone whole.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
@@ -86,7 +133,11 @@ impl Outgoing {
 
     #[cfg(test)]
     pub(super) fn room(&self) -> usize {
-        self.frames.capacity() * size_of::<Frame>()
+        let joined = self.frames.iter().map(|frame| match &frame.payload {
+            Payload::Shared(_) => 0,
+            Payload::Joined(frames) => frames.capacity(),
+        });
+        self.frames.capacity() * size_of::<Frame>() + joined.sum::<usize>()
     }
 
     /// Writes until nothing waits.
@@ -116,7 +167,7 @@ impl Outgoing {
     }
 
     fn fill<'a>(&'a self, slices: &mut [IoSlice<'a>; SLICES_MAX]) -> usize {
-        let pieces = self.frames.iter().flat_map(|frame| [frame.head(), &frame.payload]);
+        let pieces = self.frames.iter().flat_map(|frame| [frame.head(), frame.payload()]);
         let mut written = self.written;
         let left = pieces.filter_map(|piece| {
             let skipped = written.min(piece.len());

@@ -150,7 +150,8 @@ async fn frames_leave_whole_and_in_order_however_little_is_taken() {
     for room in [1, 3, 100, 5_000, 1 << 20] {
         let (ours, mut theirs) = duplex(room);
         let mut socket = WebSocket::new(ours);
-        let lengths = [0, 1, 125, 126, 5_000, 65_535, 65_536, 70_000];
+        let lengths =
+            [0, 1, 125, 126, 5_000, 65_535, 300, 0, 65_536, 7, 8, 900, 70_000, 125, 5_000];
         let payload = |length| Bytes::from(vec![b'a' + (length % 26) as u8; length]);
         let reader = tokio::spawn(async move {
             for length in lengths {
@@ -169,8 +170,13 @@ async fn frames_leave_whole_and_in_order_however_little_is_taken() {
             }
             theirs
         });
-        for length in lengths {
-            socket.feed(payload(length)).await.unwrap();
+        for (place, length) in lengths.into_iter().enumerate() {
+            let payload = payload(length);
+            if place % 3 == 0 {
+                socket.feed(payload).await.unwrap();
+            } else {
+                socket.feed_own(String::from_utf8(payload.into()).unwrap()).await.unwrap();
+            }
         }
         socket.flush().await.unwrap();
         let _open = reader.await.unwrap();
@@ -184,7 +190,8 @@ async fn nothing_is_held_when_nothing_is_under_way() {
     for _ in 0..20 {
         theirs.write_all(&text(&"x".repeat(3 * READ_BYTES_MAX))).await.unwrap();
         assert!(matches!(socket.next().await, Some(Ok(Message::Text(_)))));
-        socket.feed(Bytes::from_static(b"an answer")).await.unwrap();
+        socket.feed(Bytes::from_static(b"an event")).await.unwrap();
+        socket.feed_own("an answer".into()).await.unwrap();
     }
     socket.flush().await.unwrap();
     let waiting = socket.next();
