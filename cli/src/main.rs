@@ -21,11 +21,6 @@ use clap::{Parser, Subcommand};
 
 use exit::Exit;
 
-/// What an event needs is taken on one thread and given back on another, a dozen times: the system's own
-/// allocator is a fifth of the server's work.
-#[global_allocator]
-static MEMORY: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// Carries the events of AI agents to the chat windows that wait for them: durable, in order,
 /// exactly once.
 #[derive(Parser)]
