@@ -41,7 +41,8 @@ impl Tried {
 
 pub(super) fn run(run: &Run<'_>) -> Result<Vec<Measure>> {
     // What is turned away counts as too much, too.
-    let mut shown = unless_turned_away(at(run, WANTED))?;
+    let mut refusal = None;
+    let mut shown = unless_turned_away(at(run, WANTED), &mut refusal)?;
     let mut most = None;
     if shown.as_ref().is_some_and(Tried::is_in_time) {
         most = shown.take();
@@ -50,7 +51,7 @@ pub(super) fn run(run: &Run<'_>) -> Result<Vec<Measure>> {
         let mut fewer = if run.is_full { FEWER } else { FEWER_QUICK };
         while !fewer.is_empty() {
             let middle = fewer.len() / 2;
-            match unless_turned_away(at(run, fewer[middle]))? {
+            match unless_turned_away(at(run, fewer[middle]), &mut refusal)? {
                 Some(tried) if tried.is_in_time() => {
                     most = Some(tried);
                     fewer = &fewer[..middle];
@@ -61,6 +62,9 @@ pub(super) fn run(run: &Run<'_>) -> Result<Vec<Measure>> {
                 }
             }
         }
+    }
+    if let (None, None, Some(refusal)) = (&shown, &most, refusal) {
+        return Err(refusal);
     }
     let mut measures = Vec::new();
     if let Some(tried) = shown.as_ref().or(most.as_ref()) {
@@ -80,9 +84,15 @@ pub(super) fn run(run: &Run<'_>) -> Result<Vec<Measure>> {
     Ok(measures)
 }
 
-fn unless_turned_away(tried: Result<Tried>) -> Result<Option<Tried>> {
+fn unless_turned_away(
+    tried: Result<Tried>,
+    refusal: &mut Option<anyhow::Error>,
+) -> Result<Option<Tried>> {
     match tried {
-        Err(error) if error.chain().any(|cause| cause.is::<SlowDown>()) => Ok(None),
+        Err(error) if error.chain().any(|cause| cause.is::<SlowDown>()) => {
+            *refusal = Some(error);
+            Ok(None)
+        }
         tried => tried.map(Some),
     }
 }
