@@ -1,6 +1,9 @@
 //! What an event costs as a server's work grows: more threads, longer threads, more on disk.
 
-use std::{path::Path, time::Duration};
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Result, ensure};
 
@@ -18,6 +21,12 @@ const UNDER_WAY: usize = 16;
 const EVENTS: usize = 100_000;
 /// A piece of those, after which everything is waited for.
 const PIECE: usize = 2_000;
+/// A server is at rest when it needs less than this part of a core,
+const SETTLED: f64 = 0.05;
+/// for so long,
+const SETTLE_LOOK: Duration = Duration::from_millis(300);
+/// which is looked for so often.
+const SETTLE_LOOKS_MAX: usize = 30;
 
 /// More and more threads, of which each event goes to one.
 pub(super) fn threads(run: &Run<'_>) -> Result<Vec<Measure>> {
@@ -91,6 +100,8 @@ pub(super) fn data(run: &Run<'_>) -> Result<Vec<Measure>> {
                 "{given} MB of events do not make a data folder of {point} MB"
             );
             for _ in 0..20 {
+                // The server must not take it for silent.
+                small.turn(Duration::ZERO, |_| ())?;
                 fed(&mut large, PIECE, |_| {
                     place = (place + 1) % THREADS;
                     place
@@ -98,12 +109,32 @@ pub(super) fn data(run: &Run<'_>) -> Result<Vec<Measure>> {
                 fed_bytes += (PIECE * LARGE) as u64;
             }
         }
+        // What the fill has left to merge is no cost of what comes after it.
+        settled([&mut small, &mut large], &server)?;
         let cost =
             appended(&mut small, &server, EVENTS, |_| random.below(THREADS as u64) as usize)?;
         measures.extend(of(cost, EVENTS, *point, "MB of data"));
         Ok(())
     });
     swept(measures, end.and_then(|()| large.finish()).and_then(|()| small.finish()))
+}
+
+/// Waits until the server has next to nothing to do; not for ever.
+fn settled(mut loads: [&mut Load; 2], server: &Server) -> Result<()> {
+    for _ in 0..SETTLE_LOOKS_MAX {
+        let span = server.span()?;
+        let end = Instant::now() + SETTLE_LOOK;
+        while Instant::now() < end {
+            for load in &mut loads {
+                load.turn(Duration::from_millis(20), |_| ())?;
+            }
+        }
+        let cost = span.end(server)?;
+        if cost.server < cost.seconds * SETTLED {
+            break;
+        }
+    }
+    Ok(())
 }
 
 fn of(cost: Cost, events: usize, at: u64, what: &'static str) -> Vec<Measure> {
