@@ -5,7 +5,11 @@ use std::{fmt::Write, fs, path::Path, time::Duration};
 use anyhow::{Context, Result};
 
 use super::{Spread, number, pictures, table, targets};
-use crate::{contender::Contender, machine::Machine, plan::Measured};
+use crate::{
+    contender::Contender,
+    machine::Machine,
+    plan::{Failure, Measured},
+};
 
 /// Between these lines stands what people have written; it stays when the rest is written anew.
 const BY_HAND: [&str; 2] = ["<!-- written by hand: from here -->", "<!-- to here -->"];
@@ -81,7 +85,10 @@ fn text(
     let hiccups = measured.hiccups.iter();
     let hiccups = hiccups.map(|failure| format!("Tried again: {}", one_line(failure.to_string())));
     let untimely = measured.untimely.iter().map(|case| format!("There was no time for {case}"));
-    let notes: Vec<_> = failures.chain(hiccups).chain(untimely).collect();
+    let limits = measured.limits.iter().map(|limit| {
+        format!("End of {} for {}: {}", limit.case, limit.contender, one_line(limit.why.clone()))
+    });
+    let notes: Vec<_> = failures.chain(limits).chain(hiccups).chain(untimely).collect();
     if !notes.is_empty() {
         let _ = write!(text, "- {}\n\n", notes.join("\n- "));
     }
@@ -131,9 +138,12 @@ fn text(
                 line.spread.count
             );
         }
-        for failure in measured.failures.iter().filter(|failure| failure.case == rows.case) {
-            let why = failure.why.replace('\n', " ").replace('|', "/");
-            let _ = writeln!(text, "| failed: {why} | {} | | | | | |", failure.contender.name());
+        let of_case = |failure: &&Failure| failure.case == rows.case;
+        for (what, all) in [("end", &measured.limits), ("failed", &measured.failures)] {
+            for Failure { contender, why, .. } in all.iter().filter(of_case) {
+                let why = why.replace('\n', " ").replace('|', "/");
+                let _ = writeln!(text, "| {what}: {why} | {} | | | | | |", contender.name());
+            }
         }
     }
     text
@@ -185,6 +195,9 @@ const METHOD: &str = "## How it is measured\n\n\
     - Latency counts from when an event *should* have been sent. A server that holds the load generator \
     up does not hide its delay by that. At a fixed rate the generator looks without a \
     pause, where it has a core of its own; the time in which it found nothing to do is not counted as busy.\n\
+    - *Storm*: those who come back are dialled, greeted and read on a thread of their own, which gives way to \
+    the one that publishes and reads for those who stayed; that one waits for what comes, calm or not, and \
+    how late it was itself is in the table.\n\
     - Every event is checked when it comes: it must be the next of its thread by the publisher's own \
     count. One that is lost, repeated or out of order fails the case; the generator's own tests put such \
     faults into a server, one in 100,000 events, and see them found.\n\
@@ -204,7 +217,7 @@ fn capital(sentence: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{cases::ALL, machine::Cores, plan::Failure, report::Measure};
+    use crate::{cases::ALL, machine::Cores, report::Measure};
 
     #[test]
     fn a_page_tells_what_failed_and_keeps_what_was_written_by_hand() {

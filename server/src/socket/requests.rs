@@ -149,9 +149,9 @@ impl Socket {
         if matches!(after, Start::After(_)) && !std::mem::replace(&mut self.came_back, true) {
             self.outgoing().reconnects.increment(1);
         }
-        let (meters, card) = (self.shared.connections.feeds(), self.place.card());
+        let (feeds, card) = (self.shared.connections.feeds(), self.place.card());
         let bridge = &self.shared.bridge;
-        let opening = self.deliveries.subscribe(bridge, grant, &thread, after, meters, card);
+        let opening = self.deliveries.subscribe(bridge, grant, &thread, after, feeds, card);
         let opening = opening.map_err(refuse)?;
         if let Some(reset) = opening.reset {
             self.answer(&Frame::Reset(reset)).await?;
