@@ -168,7 +168,8 @@ impl Bridge {
                 self.store_plain(by, taken, tell).instrument(span).await;
             }
             _ => {
-                let stored = self.store(by, taken).await;
+                // In a box: every connection would hold room for it.
+                let stored = Box::pin(self.store(by, taken)).await;
                 tokio::spawn(async move { tell(stored.await) });
             }
         }
