@@ -55,7 +55,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
             build.arg("--no-default-features");
         }
         if has("--peers") {
-            build.args(["--bin", "rethread-bench-axum"]);
+            build.args(["--bin", "rethread-bench-axum", "--features", "rethread-bench/peers"]);
         }
         process::run(&mut build)
     })?;

@@ -16,8 +16,6 @@ const CHATS: usize = 5_000;
 const WANTED: usize = 20;
 /// Where those are too many, the most that is carried in time is looked for among these.
 const FEWER: &[usize] = &[16, 13, 10, 8, 6, 5, 4];
-/// The same in a short run.
-const FEWER_QUICK: &[usize] = &[10];
 /// In time: the 99th percentile is below this.
 const IN_TIME_MS: f64 = 50.0;
 /// Connections that agents share, where a server allows it: an agent's host runs many.
@@ -48,7 +46,8 @@ pub(super) fn run(run: &Run<'_>) -> Result<Vec<Measure>> {
         most = shown.take();
     } else if run.contender == Contender::Rethread {
         // Only of this project's server it is asked what it carries instead.
-        let mut fewer = if run.is_full { FEWER } else { FEWER_QUICK };
+        // A short run has no time for it.
+        let mut fewer = if run.is_full { FEWER } else { &[] };
         while !fewer.is_empty() {
             let middle = fewer.len() / 2;
             match unless_turned_away(at(run, fewer[middle]), &mut refusal)? {

@@ -4,7 +4,7 @@ use std::{fmt::Write, fs, path::Path, time::Duration};
 
 use anyhow::{Context, Result};
 
-use super::{Spread, number, pictures, table, targets};
+use super::{Results, Spread, number, table, targets};
 use crate::{
     contender::Contender,
     machine::Machine,
@@ -38,19 +38,36 @@ pub(crate) struct Told<'a> {
 pub(crate) fn write(folder: &Path, measured: &Measured, told: &Told<'_>) -> Result<()> {
     let beside = folder.join("benchmarks");
     fs::create_dir_all(&beside).with_context(|| beside.display().to_string())?;
-    let mut pictures = Vec::new();
-    for picture in pictures::ALL {
-        if picture.draw(&beside, &measured.results)? {
-            pictures.push(picture);
-        } else {
-            // One of an earlier run would stand beside numbers that are not its own.
-            let _ = fs::remove_file(beside.join(picture.file));
-        }
-    }
+    let pictures = draw(&beside, &measured.results)?;
     let path = folder.join("benchmarks.md");
     let before = fs::read_to_string(&path).unwrap_or_default();
     let text = text(measured, told, &pictures, by_hand(&before));
     fs::write(&path, text).with_context(|| path.display().to_string())
+}
+
+/// A picture that was drawn: its title, and its file.
+type Drawn = (&'static str, &'static str);
+
+/// Draws what was measured.
+#[cfg(feature = "pictures")]
+fn draw(folder: &Path, results: &Results) -> Result<Vec<Drawn>> {
+    let mut drawn = Vec::new();
+    for picture in super::pictures::ALL {
+        if picture.draw(folder, results)? {
+            drawn.push((picture.title, picture.file));
+        } else {
+            // One of an earlier run would stand beside numbers that are not its own.
+            let _ = fs::remove_file(folder.join(picture.file));
+        }
+    }
+    Ok(drawn)
+}
+
+/// A build without pictures draws none.
+#[cfg(not(feature = "pictures"))]
+#[expect(clippy::unnecessary_wraps, reason = "as the one that draws")]
+fn draw(_: &Path, _: &Results) -> Result<Vec<Drawn>> {
+    Ok(Vec::new())
 }
 
 /// What people have written in a document.
@@ -59,12 +76,7 @@ fn by_hand(document: &str) -> &str {
     between.map_or(UNWRITTEN, |(text, _)| text)
 }
 
-fn text(
-    measured: &Measured,
-    told: &Told<'_>,
-    pictures: &[pictures::Picture],
-    by_hand: &str,
-) -> String {
+fn text(measured: &Measured, told: &Told<'_>, pictures: &[Drawn], by_hand: &str) -> String {
     let results = &measured.results;
     let mut text = String::from(INTRODUCTION);
     let _ = write!(text, "## This run\n\n```text\n{}\n", told.machine);
@@ -101,8 +113,8 @@ fn text(
     let _ = write!(text, "\n## Why\n\n{from}{by_hand}{to}\n");
     if !pictures.is_empty() {
         text.push_str("\n## Pictures\n");
-        for picture in pictures {
-            let _ = write!(text, "\n![{}](benchmarks/{})\n", picture.title, picture.file);
+        for (title, file) in pictures {
+            let _ = write!(text, "\n![{title}](benchmarks/{file})\n");
         }
     }
     text.push('\n');
