@@ -163,7 +163,7 @@ pub(crate) const ALL: &[Case] = &[
         name: "append-ws-1",
         about: "one WebSocket, 50 threads in turn, 64 events a publish, 32 publishes under way",
         contenders: OURS,
-        when: When::Quick,
+        when: When::Full,
         connections: 200,
         seconds: 5,
         run: |run| append::over_socket(run, append::Shape::new(1, 64, 32)),
@@ -217,7 +217,7 @@ pub(crate) const ALL: &[Case] = &[
         name: "append-http-64-single",
         about: "HTTP, 64 publishers with a thread and a request under way each, one event a request",
         contenders: OURS,
-        when: When::Quick,
+        when: When::Full,
         connections: 200,
         seconds: 5,
         run: |run| append::over_http(run, append::Shape::new(64, 1, 1)),
@@ -245,7 +245,7 @@ pub(crate) const ALL: &[Case] = &[
         about: "1,000 threads, 5,000 clients cut at once, each missing 100 events, dial again at once; \
                 1,000 others follow the threads at 2,000 events/s in all",
         contenders: KEEPERS,
-        when: When::Quick,
+        when: When::Full,
         connections: 13_000,
         seconds: 16,
         run: storm::run,
@@ -302,7 +302,7 @@ pub(crate) const ALL: &[Case] = &[
         contenders: OURS,
         when: When::Once,
         connections: 300,
-        seconds: 60,
+        seconds: 20,
         run: growth::threads,
     },
     Case {
@@ -311,7 +311,7 @@ pub(crate) const ALL: &[Case] = &[
         contenders: OURS,
         when: When::Once,
         connections: 300,
-        seconds: 60,
+        seconds: 20,
         run: growth::length,
     },
     Case {
@@ -321,7 +321,7 @@ pub(crate) const ALL: &[Case] = &[
         contenders: OURS,
         when: When::Once,
         connections: 300,
-        seconds: 180,
+        seconds: 120,
         run: growth::data,
     },
 ];
@@ -378,8 +378,17 @@ pub(crate) struct Partial {
     why: String,
 }
 
-/// What a sweep has measured, also where one of its points has failed.
-fn swept(mut measures: Vec<Measure>, end: Result<()>) -> Result<Vec<Measure>> {
+/// A sweep that has come to the most that a server carries: that is its end, and no failure.
+#[derive(Debug, thiserror::Error)]
+#[error("{how}")]
+pub(crate) struct Limit {
+    /// What had been measured.
+    pub(crate) measures: Vec<Measure>,
+    how: String,
+}
+
+/// Puts what belongs together together: a sweep measures point by point.
+fn by_name(mut measures: Vec<Measure>) -> Vec<Measure> {
     let mut names: Vec<&str> = Vec::new();
     for measure in &measures {
         if !names.contains(&measure.name) {
@@ -388,6 +397,12 @@ fn swept(mut measures: Vec<Measure>, end: Result<()>) -> Result<Vec<Measure>> {
     }
     let place = |measure: &Measure| names.iter().position(|name| *name == measure.name);
     measures.sort_by_key(place);
+    measures
+}
+
+/// What a sweep has measured, also where one of its points has failed.
+fn swept(measures: Vec<Measure>, end: Result<()>) -> Result<Vec<Measure>> {
+    let measures = by_name(measures);
     match end {
         Err(error) if !measures.is_empty() => {
             Err(Partial { measures, why: format!("{error:#}") }.into())

@@ -1,6 +1,7 @@
 //! Threads, their publishers and their subscribers: what the cases are played on.
 
 mod book;
+mod crowd;
 mod making;
 
 use std::time::{Duration, Instant};
@@ -18,6 +19,8 @@ use crate::{
 
 use book::Role;
 pub(crate) use book::{Book, Came, Thread};
+use crowd::Away;
+pub(crate) use crowd::Crowd;
 pub(crate) use making::make as make_threads;
 
 /// How long what has been published may take to arrive everywhere once nothing more is sent.
@@ -215,21 +218,24 @@ impl Load {
         }
     }
 
-    /// Subscribers that were cut dial again, all at once, from where they were; gives their new
-    /// numbers.
+    /// Subscribers that were cut dial again, all at once, from where they were. They are no part of this
+    /// load any more.
     ///
     /// # Errors
     /// When the system refuses.
-    pub(crate) fn come_back(&mut self, links: &[usize]) -> Result<Vec<usize>> {
-        let mut new = Vec::with_capacity(links.len());
+    pub(crate) fn come_back(&mut self, links: &[usize]) -> Result<Crowd> {
+        let mut away = Vec::with_capacity(links.len());
         for link in links {
-            let (id, follower) = self.book.who(*link).context("a subscriber")?;
-            let opening = self.target.dialect.subscriber(id, From::Behind(follower));
-            let back = self.swarm.dial(self.target.address, &opening)?;
-            self.book.come_back(*link, back);
-            new.push(back);
+            let (thread, follower) = self.book.let_go(*link).context("a subscriber")?;
+            let Thread { id, source, .. } = &self.book.threads[thread];
+            away.push(Away { id: id.clone(), thread, follower, goal: source.made() });
         }
-        Ok(new)
+        Crowd::start(self.target.clone(), away)
+    }
+
+    /// Events of every thread that have been published.
+    pub(crate) fn made_of_each(&self) -> Vec<u64> {
+        self.book.threads.iter().map(|thread| thread.source.made()).collect()
     }
 
     /// Reads so many bytes at most of each connection that is read in sips.
@@ -287,11 +293,6 @@ impl Load {
     /// Goes up whenever there was anything to do.
     pub(crate) fn work(&self) -> u64 {
         self.requests + self.swarm.woken()
-    }
-
-    /// Subscribers that have come back and do not have yet what they have missed.
-    pub(crate) fn returning(&self) -> usize {
-        self.book.returning
     }
 
     /// The publisher of a thread.

@@ -10,8 +10,10 @@ use std::{
 use anyhow::{Context, Result};
 use hdrhistogram::Histogram;
 use rustix::{
-    process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit},
-    thread::{CpuSet, sched_getaffinity, sched_setaffinity},
+    process::{
+        Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setpriority_process, setrlimit,
+    },
+    thread::{CpuSet, gettid, sched_getaffinity, sched_setaffinity},
 };
 
 /// Which core runs what.
@@ -50,6 +52,14 @@ impl Cores {
         stay_on(generator)?;
         started
     }
+}
+
+/// Lets others go first that want the same core: this thread alone.
+///
+/// # Errors
+/// The system's refusal.
+pub(crate) fn give_way(nice: i32) -> Result<()> {
+    setpriority_process(Some(gettid()), nice).context("giving way to others")
 }
 
 /// What is started from here on inherits it.

@@ -134,6 +134,9 @@ fn run(arguments: &Arguments) -> Result<bool> {
     for failure in &measured.failures {
         println!("{failure}");
     }
+    for limit in &measured.limits {
+        println!("end of {} for {}: {}", limit.case, limit.contender, limit.why);
+    }
     for failure in &measured.hiccups {
         println!("tried again: {failure}");
     }

@@ -11,10 +11,10 @@ use crate::{
     server::{Cost, Server},
 };
 
-/// How far behind a load may fall before it is given up: the server does not carry it.
-const BEHIND_MAX: Duration = Duration::from_secs(2);
+/// How far behind a load may usually fall before it is given up: the server does not carry it.
+pub(crate) const BEHIND_MAX: Duration = Duration::from_secs(2);
 /// The part of a load that must come within its time, for the load to have been carried.
-const CARRIED: f64 = 0.95;
+pub(crate) const CARRIED: f64 = 0.95;
 /// Events of one publish, at most: what has become due meanwhile goes together.
 const TOGETHER_MAX: usize = 256;
 
@@ -29,6 +29,8 @@ pub(crate) struct Pace {
     pub(crate) length: Duration,
     /// True when the generator has a core of its own and may look without pause.
     pub(crate) is_alone: bool,
+    /// How far behind it may fall before it is given up.
+    pub(crate) behind_max: Duration,
 }
 
 /// Whether a load goes on.
@@ -45,6 +47,9 @@ pub(crate) enum Go {
 pub(crate) struct Paced {
     /// Microseconds from when an event should have been sent to when it came.
     pub(crate) taken: Histogram<u64>,
+    /// Of those microseconds the generator's own: from when an event should have been sent to when the
+    /// generator came to it.
+    pub(crate) late: Histogram<u64>,
     /// What the measured time has cost.
     pub(crate) cost: Cost,
     /// Events that came within it.
@@ -58,6 +63,11 @@ impl Paced {
     /// A quantile, in milliseconds.
     pub(crate) fn ms(&self, quantile: f64) -> f64 {
         self.taken.value_at_quantile(quantile) as f64 / 1_000.0
+    }
+
+    /// The same of what is the generator's own.
+    pub(crate) fn late_ms(&self, quantile: f64) -> f64 {
+        self.late.value_at_quantile(quantile) as f64 / 1_000.0
     }
 }
 
@@ -82,6 +92,7 @@ impl Pace {
         let from_us = load.clock_us(from);
         let mut paced = Paced {
             taken: Histogram::new_with_bounds(1, 120_000_000, 3)?,
+            late: Histogram::new_with_bounds(1, 120_000_000, 3)?,
             cost: Cost::default(),
             deliveries: 0,
             is_carried: true,
@@ -89,7 +100,7 @@ impl Pace {
         let mut queue = Queue::new(load.publishers());
         let (mut span, mut came_before) = (None, 0);
         let (mut made, mut expected, mut arrived) = (0_u64, 0_u64, 0_u64);
-        let behind_max = (BEHIND_MAX.as_secs_f64() * self.rate) as u64 * listeners;
+        let behind_max = (self.behind_max.as_secs_f64() * self.rate) as u64 * listeners;
         let due_of = |made: u64| first + Duration::from_secs_f64(made as f64 / self.rate);
         let mut due = due_of(0);
         // Time in which the generator, which has a core of its own, has looked and found nothing to do.
@@ -112,7 +123,10 @@ impl Pace {
             while due <= now && due < end {
                 let thread = (made % load.threads() as u64) as usize;
                 queue.push(load.publisher_of(thread), (thread, load.clock_us(due)));
-                expected += if due >= from { listeners } else { 0 };
+                if due >= from {
+                    expected += listeners;
+                    paced.late.saturating_record((now - due).as_micros() as u64);
+                }
                 made += 1;
                 due = due_of(made);
             }
@@ -123,7 +137,8 @@ impl Pace {
             if meanwhile(load, now.saturating_duration_since(first))? == Go::Stop {
                 break;
             }
-            let is_unsent = queue.behind_us(load.clock_us(now)) > BEHIND_MAX.as_micros() as u64;
+            let is_unsent =
+                queue.behind_us(load.clock_us(now)) > self.behind_max.as_micros() as u64;
             if is_unsent
                 || (made * listeners).saturating_sub(arrived) > behind_max.max(listeners * 100)
             {

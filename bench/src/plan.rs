@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Error, Result};
 
 use crate::{
-    cases::{Case, Partial, Run, When},
+    cases::{Case, Limit, Partial, Run, When},
     check::Fault,
     contender::{Contender, Home},
     report::Results,
@@ -62,6 +62,8 @@ pub(crate) struct Measured {
     pub(crate) failures: Vec<Failure>,
     /// What failed by a hiccup: it was tried again at once, and did not fail again.
     pub(crate) hiccups: Vec<Failure>,
+    /// Where a sweep came to the most that a contender carries.
+    pub(crate) limits: Vec<Failure>,
     /// What there was no time for.
     pub(crate) untimely: Vec<String>,
     /// True when it was ended before its end.
@@ -204,6 +206,14 @@ impl Measured {
     ) {
         let measured = measured.or_else(|error| {
             let why = format!("{error:#}");
+            let error = match error.downcast::<Limit>() {
+                Ok(limit) => {
+                    eprintln!("{contender}: {why}");
+                    self.limits.push(Failure { case: case.name, contender, why });
+                    return Ok(limit.measures);
+                }
+                Err(error) => error,
+            };
             eprintln!("{contender} has failed: {why}");
             self.failures.push(Failure { case: case.name, contender, why });
             // Of a sweep counts what came before.
@@ -221,8 +231,9 @@ impl Measured {
 /// publishers to slow down. Not for events that are lost, repeated or out of order; nor for a sweep that
 /// has measured something.
 fn may_be_tried_again(error: &Error) -> bool {
-    let is_wrong = error.chain().any(|cause| cause.is::<Fault>() || cause.is::<Partial>());
-    !is_wrong && !stop::is_asked()
+    let has_measured = error.is::<Partial>() || error.is::<Limit>();
+    let is_wrong = error.chain().any(|cause| cause.is::<Fault>());
+    !has_measured && !is_wrong && !stop::is_asked()
 }
 
 /// Minutes and seconds.

@@ -2,7 +2,8 @@
 
 pub(crate) mod document;
 mod number;
-pub(crate) mod pictures;
+#[cfg(feature = "pictures")]
+mod pictures;
 pub(crate) mod table;
 pub(crate) mod targets;
 

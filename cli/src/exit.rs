@@ -2,11 +2,14 @@
 
 use std::{fmt, io, process::ExitCode};
 
-use rethread_client::native;
 use rethread_shared::WireError;
 
 /// How a command that could do its work has ended. What it could not do is an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(
+    not(feature = "tools"),
+    expect(dead_code, reason = "tools end in more ways than a server")
+)]
 pub(crate) enum Exit {
     /// All is well.
     Done,
@@ -75,10 +78,10 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let refusal = error.chain().find_map(|cause| {
-        cause.downcast_ref::<WireError>().or_else(|| match cause.downcast_ref() {
-            Some(native::Error::Refused(error)) => Some(error),
-            _ => None,
-        })
+        let refusal = cause.downcast_ref::<WireError>();
+        #[cfg(feature = "tools")]
+        let refusal = refusal.or_else(|| crate::tools::refusal(cause));
+        refusal
     });
     eprintln!("rethread: {error:#}{}", refusal.map(details).unwrap_or_default());
     if error.chain().any(|cause| cause.is::<Unreachable>()) {

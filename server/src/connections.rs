@@ -18,11 +18,11 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     bridge::desk::ConnectionId,
-    feed::Cursor,
+    feed::{self, Cursor},
     guard::Seat,
     metrics::{
         self,
-        meters::{Counted, Delivery, Feeds, Transport},
+        meters::{Counted, Delivery, Transport},
     },
     now,
 };
@@ -34,7 +34,7 @@ pub struct Connections {
     next: AtomicU64,
     leaving: CancellationToken,
     tasks: TaskTracker,
-    feeds: Arc<Feeds>,
+    feeds: Arc<feed::Common>,
     delivery: Delivery,
 }
 
@@ -170,9 +170,9 @@ impl Connections {
         later.take(limit).map(|(_, card)| card.clone()).collect()
     }
 
-    /// What their subscriptions count with.
+    /// What their subscriptions share.
     #[must_use]
-    pub fn feeds(&self) -> &Arc<Feeds> {
+    pub fn feeds(&self) -> &Arc<feed::Common> {
         &self.feeds
     }
 

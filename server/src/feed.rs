@@ -12,8 +12,9 @@ use std::sync::{
 use rethread_shared::{
     Epoch, Position, ThreadId,
     frame::{Reset, ResetReason, Start, Subscribed},
-    limits::{PAGE_BYTES_MAX, PAGE_EVENTS_MAX, REPLAY_FRAME_BYTES_MAX},
+    limits::{PAGE_BYTES_MAX, PAGE_EVENTS_MAX, READERS_AHEAD_MAX, REPLAY_FRAME_BYTES_MAX},
 };
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{
     log::{
@@ -31,6 +32,15 @@ pub struct Feed {
     follow: Follow,
     count: FeedCount,
     replay: Replay,
+    common: Arc<Common>,
+}
+
+/// What the feeds of a server share.
+#[derive(Debug)]
+pub struct Common {
+    meters: Arc<Feeds>,
+    /// Who may read ahead: a crowd that comes back would hold as much as it has members.
+    ahead: Arc<Semaphore>,
 }
 
 /// What was read from the log.
@@ -40,6 +50,14 @@ struct Replay {
     frames: Vec<Frame>,
     /// Bytes that are read next time: more each time, for one that takes all at once.
     bytes: usize,
+    /// While it holds more than the next frame.
+    ahead: Option<OwnedSemaphorePermit>,
+}
+
+impl Default for Common {
+    fn default() -> Self {
+        Self { meters: Arc::default(), ahead: Arc::new(Semaphore::new(READERS_AHEAD_MAX)) }
+    }
 }
 
 /// Where a subscription is. Moved by its feed; read by whoever wants to know.
@@ -93,8 +111,9 @@ impl Feed {
         thread: &ThreadId,
         start: Start,
         wake: Arc<dyn Wake>,
-        meters: &Arc<Feeds>,
+        common: &Arc<Common>,
     ) -> Result<(Self, Opening), LogError> {
+        let meters = &common.meters;
         let follow = log.follow(thread, wake)?;
         let info = log.thread(thread)?.ok_or_else(|| LogError::NoThread(thread.clone()))?;
         let (epoch, head, start_of_log) = (info.epoch, info.head, info.first - 1);
@@ -117,10 +136,9 @@ impl Feed {
         let thread = thread.clone();
         let opening = Opening::new(&thread, epoch, head, cursor, reason);
         let cursor = Arc::new(Cursor { thread, epoch, seq: AtomicU64::new(cursor) });
-        Ok((
-            Self { cursor, follow, count: FeedCount::new(meters, state), replay: Replay::new() },
-            opening,
-        ))
+        let count = FeedCount::new(meters, state);
+        let common = common.clone();
+        Ok((Self { cursor, follow, count, replay: Replay::new(), common }, opening))
     }
 
     /// The thread.
@@ -172,8 +190,8 @@ impl Feed {
             }
             Next::InLog { to } => {
                 let missing = usize::try_from(to - after).unwrap_or(usize::MAX);
-                let limit =
-                    PageLimit { events: missing.min(PAGE_EVENTS_MAX), bytes: self.replay.bytes };
+                let bytes = self.replay.room(&self.common);
+                let limit = PageLimit { events: missing.min(PAGE_EVENTS_MAX), bytes };
                 let page = log.read(thread, after, limit).await?;
                 if page.first().is_none_or(|first| first.seq != after + 1) {
                     let info =
@@ -202,7 +220,15 @@ impl Feed {
 
 impl Replay {
     fn new() -> Self {
-        Self { frames: Vec::new(), bytes: REPLAY_FRAME_BYTES_MAX }
+        Self { frames: Vec::new(), bytes: REPLAY_FRAME_BYTES_MAX, ahead: None }
+    }
+
+    /// Bytes that may be read now.
+    fn room(&mut self, common: &Common) -> usize {
+        if self.bytes > REPLAY_FRAME_BYTES_MAX {
+            self.ahead = common.ahead.clone().try_acquire_owned().ok();
+        }
+        if self.ahead.is_some() { self.bytes } else { REPLAY_FRAME_BYTES_MAX }
     }
 
     /// Takes a page, which is not empty. Gives its first frame.
@@ -219,6 +245,7 @@ impl Replay {
     fn give_back(&mut self) {
         if self.frames.is_empty() {
             self.frames = Vec::new();
+            self.ahead = None;
         }
     }
 }

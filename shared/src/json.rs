@@ -4,7 +4,12 @@
 pub const DIGITS_MAX: usize = 20;
 
 /// A number as text, in `room`.
-pub fn digits(mut number: u64, room: &mut [u8; DIGITS_MAX]) -> &str {
+pub fn digits(number: u64, room: &mut [u8; DIGITS_MAX]) -> &str {
+    std::str::from_utf8(digit_bytes(number, room)).expect("digits are text")
+}
+
+/// The same as bytes, for what is put together of those: to see that digits are text costs more than they do.
+pub fn digit_bytes(mut number: u64, room: &mut [u8; DIGITS_MAX]) -> &[u8] {
     let mut at = room.len();
     loop {
         at -= 1;
@@ -14,7 +19,7 @@ pub fn digits(mut number: u64, room: &mut [u8; DIGITS_MAX]) -> &str {
             break;
         }
     }
-    std::str::from_utf8(&room[at..]).expect("digits are text")
+    &room[at..]
 }
 
 /// True when `json`, which must be well-formed, nests at most `max` deep. Nearly all of it has no more

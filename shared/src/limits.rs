@@ -212,6 +212,10 @@ pub const GROUPS_WAITING_MAX: usize = 16;
 pub const TAIL_BYTES_MAX: usize = 128 * 1024;
 /// Frames a thread keeps in memory for its followers.
 pub const TAIL_FRAMES_MAX: usize = 256;
+/// Reads from the log at the same time, each on a thread of its own. Some, so that a disk has several to
+/// choose from; more would be threads that share the processor with those who follow live, each with
+/// memory of its own.
+pub const READS_AT_ONCE_MAX: usize = 4;
 /// Events that one read from the log brings at most.
 pub const PAGE_EVENTS_MAX: usize = 512;
 /// Bytes that one read from the log brings at most (one event may exceed it alone).
@@ -219,6 +223,9 @@ pub const PAGE_BYTES_MAX: usize = 128 * 1024;
 /// Bytes of events in one frame of what is read from the log for one subscriber: what a slow reader holds.
 /// Some sixty deltas; more would make it no cheaper to read.
 pub const REPLAY_FRAME_BYTES_MAX: usize = 16 * 1024;
+/// Subscribers for whom more than one such frame is read at once: 2 MiB in all. It saves them reads; without a
+/// bound a crowd that comes back would hold as many pages as it has members.
+pub const READERS_AHEAD_MAX: usize = 16;
 /// Events of a page over HTTP when the request names no limit.
 pub const PAGE_EVENTS_DEFAULT: usize = 100;
 /// Threads that are looked through for those whose ids begin as a token says, the newest first.

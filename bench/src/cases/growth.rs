@@ -1,6 +1,9 @@
 //! What an event costs as a server's work grows: more threads, longer threads, more on disk.
 
-use std::{path::Path, time::Duration};
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Result, ensure};
 
@@ -18,6 +21,12 @@ const UNDER_WAY: usize = 16;
 const EVENTS: usize = 100_000;
 /// A piece of those, after which everything is waited for.
 const PIECE: usize = 2_000;
+/// A server is at rest when it needs less than this part of a core,
+const SETTLED: f64 = 0.05;
+/// for so long,
+const SETTLE_LOOK: Duration = Duration::from_millis(300);
+/// which is looked for so often.
+const SETTLE_LOOKS_MAX: usize = 30;
 
 /// More and more threads, of which each event goes to one.
 pub(super) fn threads(run: &Run<'_>) -> Result<Vec<Measure>> {
@@ -71,33 +80,61 @@ pub(super) fn length(run: &Run<'_>) -> Result<Vec<Measure>> {
 pub(super) fn data(run: &Run<'_>) -> Result<Vec<Measure>> {
     const THREADS: usize = 1_000;
     const LARGE: usize = 8 * 1_024;
+    // Events are compressed when tables are merged.
+    const GIVEN_MAX: u64 = 4;
     let points: &[u64] = if run.is_full { &[100, 500, 1_000, 2_000, 5_000] } else { &[100, 500] };
     let server = run.start()?;
     let plan = |bytes| Plan { bytes, ..Plan::threads(THREADS).publishers(1) };
     let mut small = Load::new(&server.target, plan(EVENT_BYTES))?;
     let mut large = Load::with_prefix(&server.target, "thread_large_", plan(LARGE))?;
     let mut random = Random::new(13);
+    let mut fed_bytes = 0;
     let mut measures = Vec::new();
     let end = points.iter().try_for_each(|point| {
-        let mut before = 0;
+        let mut place = 0;
         while folder_mb(server.data.path())? < *point {
-            let mut place = 0;
+            // Tables are merged and journals dropped, so it shrinks from time to time.
+            let given = fed_bytes / 1_000_000;
+            ensure!(
+                given < point * GIVEN_MAX,
+                "{given} MB of events do not make a data folder of {point} MB"
+            );
             for _ in 0..20 {
+                // The server must not take it for silent.
+                small.turn(Duration::ZERO, |_| ())?;
                 fed(&mut large, PIECE, |_| {
                     place = (place + 1) % THREADS;
                     place
                 })?;
+                fed_bytes += (PIECE * LARGE) as u64;
             }
-            let now = folder_mb(server.data.path())?;
-            ensure!(now > before, "the data folder does not grow beyond {now} MB");
-            before = now;
         }
+        // What the fill has left to merge is no cost of what comes after it.
+        settled([&mut small, &mut large], &server)?;
         let cost =
             appended(&mut small, &server, EVENTS, |_| random.below(THREADS as u64) as usize)?;
         measures.extend(of(cost, EVENTS, *point, "MB of data"));
         Ok(())
     });
     swept(measures, end.and_then(|()| large.finish()).and_then(|()| small.finish()))
+}
+
+/// Waits until the server has next to nothing to do; not for ever.
+fn settled(mut loads: [&mut Load; 2], server: &Server) -> Result<()> {
+    for _ in 0..SETTLE_LOOKS_MAX {
+        let span = server.span()?;
+        let end = Instant::now() + SETTLE_LOOK;
+        while Instant::now() < end {
+            for load in &mut loads {
+                load.turn(Duration::from_millis(20), |_| ())?;
+            }
+        }
+        let cost = span.end(server)?;
+        if cost.server < cost.seconds * SETTLED {
+            break;
+        }
+    }
+    Ok(())
 }
 
 fn of(cost: Cost, events: usize, at: u64, what: &'static str) -> Vec<Measure> {

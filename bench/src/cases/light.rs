@@ -7,7 +7,7 @@ use super::{Run, WARM_UP, busy, per_delivery, written};
 use crate::{
     load::{Begin, Load, Plan},
     machine,
-    pace::{Go, Pace},
+    pace::{BEHIND_MAX, Go, Pace},
     report::Measure,
 };
 
@@ -28,8 +28,13 @@ pub(super) fn run(run: &Run<'_>, shape: Shape) -> Result<Vec<Measure>> {
     let server = run.start()?;
     let mut load = Load::new(&server.target, Plan::threads(shape.threads))?;
     load.subscribe(shape.threads * shape.subscribers, Begin::Start)?;
-    let pace =
-        Pace { rate: shape.rate, warm_up: WARM_UP, length: run.length, is_alone: run.is_alone() };
+    let pace = Pace {
+        rate: shape.rate,
+        warm_up: WARM_UP,
+        length: run.length,
+        is_alone: run.is_alone(),
+        behind_max: BEHIND_MAX,
+    };
     let listeners = shape.subscribers as u64;
     let paced = pace.run(&mut load, &server, listeners, |_| true, |_, _| Ok(Go::On))?;
     load.finish()?;

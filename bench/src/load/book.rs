@@ -53,8 +53,7 @@ pub(super) struct Asked {
     words: u64,
 }
 
-/// What a connection is for. A subscriber that was away has a `goal` until it has reached it: the
-/// thread's last event of the moment at which it came back.
+/// What a connection is for.
 #[derive(Debug)]
 pub(super) enum Role {
     Publisher(usize),
@@ -62,9 +61,8 @@ pub(super) enum Role {
         thread: usize,
         follower: Follower,
         is_subscribed: bool,
-        goal: u64,
     },
-    /// Cut, and come back under another number; or never a connection of this book's.
+    /// Cut; or never a connection of this book's.
     Gone,
 }
 
@@ -90,8 +88,6 @@ pub(crate) struct Book {
     pub(super) roles: Vec<Role>,
     touched: Vec<usize>,
     unsubscribed: usize,
-    /// Subscribers that have come back and not reached their goal.
-    pub(super) returning: usize,
     /// Events that came, counted once for each subscriber.
     pub(crate) deliveries: u64,
     /// Messages that they came in.
@@ -110,7 +106,6 @@ impl Book {
             roles: Vec::new(),
             touched: Vec::new(),
             unsubscribed: 0,
-            returning: 0,
             deliveries: 0,
             frames: 0,
             acknowledged: 0,
@@ -143,7 +138,7 @@ impl Book {
         follower: Follower,
         is_slow: bool,
     ) {
-        *self.role(link) = Role::Subscriber { thread, follower, is_subscribed: is_slow, goal: 0 };
+        *self.role(link) = Role::Subscriber { thread, follower, is_subscribed: is_slow };
         if !is_slow {
             self.unsubscribed += 1;
             self.threads[thread].subscribers.push(link);
@@ -172,28 +167,12 @@ impl Book {
         }
     }
 
-    /// A subscriber, wherever it is now.
-    pub(super) fn who(&self, link: usize) -> Option<(&str, &Follower)> {
-        match &self.roles[link] {
-            Role::Subscriber { thread, follower, .. } => {
-                Some((&self.threads[*thread].id, follower))
-            }
+    /// A subscriber is this book's no more; its thread, and what it has.
+    pub(super) fn let_go(&mut self, link: usize) -> Option<(usize, Follower)> {
+        match std::mem::replace(self.role(link), Role::Gone) {
+            Role::Subscriber { thread, follower, .. } => Some((thread, follower)),
             _ => None,
         }
-    }
-
-    /// A subscriber has another connection.
-    pub(super) fn come_back(&mut self, link: usize, back: usize) {
-        let mut role = std::mem::replace(&mut self.roles[link], Role::Gone);
-        if let Role::Subscriber { thread, is_subscribed, goal, .. } = &mut role {
-            let thread = &mut self.threads[*thread];
-            thread.subscribers.push(back);
-            *is_subscribed = false;
-            *goal = thread.source.made();
-            self.unsubscribed += 1;
-            self.returning += 1;
-        }
-        *self.role(back) = role;
     }
 
     /// Subscribers whose subscription does not stand.
@@ -239,16 +218,12 @@ impl Book {
     ) -> Result<Option<&'static str>> {
         let payload = message.payload;
         match &mut self.roles[message.link] {
-            Role::Subscriber { thread, follower, is_subscribed, goal } => {
+            Role::Subscriber { thread, follower, is_subscribed } => {
                 let each = |due_us| each(Came { link: message.link, due_us, at: message.at });
                 match self.dialect.hear(follower, payload, each)? {
                     Heard::Events(events) => {
                         self.deliveries += events;
                         self.frames += 1;
-                        if *goal > 0 && follower.last() >= *goal {
-                            *goal = 0;
-                            self.returning -= 1;
-                        }
                         let thread = *thread;
                         self.touch(thread);
                     }

@@ -4,8 +4,12 @@ use std::{fmt::Write, fs, path::Path, time::Duration};
 
 use anyhow::{Context, Result};
 
-use super::{Spread, number, pictures, table, targets};
-use crate::{contender::Contender, machine::Machine, plan::Measured};
+use super::{Results, Spread, number, table, targets};
+use crate::{
+    contender::Contender,
+    machine::Machine,
+    plan::{Failure, Measured},
+};
 
 /// Between these lines stands what people have written; it stays when the rest is written anew.
 const BY_HAND: [&str; 2] = ["<!-- written by hand: from here -->", "<!-- to here -->"];
@@ -34,19 +38,36 @@ pub(crate) struct Told<'a> {
 pub(crate) fn write(folder: &Path, measured: &Measured, told: &Told<'_>) -> Result<()> {
     let beside = folder.join("benchmarks");
     fs::create_dir_all(&beside).with_context(|| beside.display().to_string())?;
-    let mut pictures = Vec::new();
-    for picture in pictures::ALL {
-        if picture.draw(&beside, &measured.results)? {
-            pictures.push(picture);
-        } else {
-            // One of an earlier run would stand beside numbers that are not its own.
-            let _ = fs::remove_file(beside.join(picture.file));
-        }
-    }
+    let pictures = draw(&beside, &measured.results)?;
     let path = folder.join("benchmarks.md");
     let before = fs::read_to_string(&path).unwrap_or_default();
     let text = text(measured, told, &pictures, by_hand(&before));
     fs::write(&path, text).with_context(|| path.display().to_string())
+}
+
+/// A picture that was drawn: its title, and its file.
+type Drawn = (&'static str, &'static str);
+
+/// Draws what was measured.
+#[cfg(feature = "pictures")]
+fn draw(folder: &Path, results: &Results) -> Result<Vec<Drawn>> {
+    let mut drawn = Vec::new();
+    for picture in super::pictures::ALL {
+        if picture.draw(folder, results)? {
+            drawn.push((picture.title, picture.file));
+        } else {
+            // One of an earlier run would stand beside numbers that are not its own.
+            let _ = fs::remove_file(folder.join(picture.file));
+        }
+    }
+    Ok(drawn)
+}
+
+/// A build without pictures draws none.
+#[cfg(not(feature = "pictures"))]
+#[expect(clippy::unnecessary_wraps, reason = "as the one that draws")]
+fn draw(_: &Path, _: &Results) -> Result<Vec<Drawn>> {
+    Ok(Vec::new())
 }
 
 /// What people have written in a document.
@@ -55,12 +76,7 @@ fn by_hand(document: &str) -> &str {
     between.map_or(UNWRITTEN, |(text, _)| text)
 }
 
-fn text(
-    measured: &Measured,
-    told: &Told<'_>,
-    pictures: &[pictures::Picture],
-    by_hand: &str,
-) -> String {
+fn text(measured: &Measured, told: &Told<'_>, pictures: &[Drawn], by_hand: &str) -> String {
     let results = &measured.results;
     let mut text = String::from(INTRODUCTION);
     let _ = write!(text, "## This run\n\n```text\n{}\n", told.machine);
@@ -81,7 +97,10 @@ fn text(
     let hiccups = measured.hiccups.iter();
     let hiccups = hiccups.map(|failure| format!("Tried again: {}", one_line(failure.to_string())));
     let untimely = measured.untimely.iter().map(|case| format!("There was no time for {case}"));
-    let notes: Vec<_> = failures.chain(hiccups).chain(untimely).collect();
+    let limits = measured.limits.iter().map(|limit| {
+        format!("End of {} for {}: {}", limit.case, limit.contender, one_line(limit.why.clone()))
+    });
+    let notes: Vec<_> = failures.chain(limits).chain(hiccups).chain(untimely).collect();
     if !notes.is_empty() {
         let _ = write!(text, "- {}\n\n", notes.join("\n- "));
     }
@@ -94,8 +113,8 @@ fn text(
     let _ = write!(text, "\n## Why\n\n{from}{by_hand}{to}\n");
     if !pictures.is_empty() {
         text.push_str("\n## Pictures\n");
-        for picture in pictures {
-            let _ = write!(text, "\n![{}](benchmarks/{})\n", picture.title, picture.file);
+        for (title, file) in pictures {
+            let _ = write!(text, "\n![{title}](benchmarks/{file})\n");
         }
     }
     text.push('\n');
@@ -131,9 +150,12 @@ fn text(
                 line.spread.count
             );
         }
-        for failure in measured.failures.iter().filter(|failure| failure.case == rows.case) {
-            let why = failure.why.replace('\n', " ").replace('|', "/");
-            let _ = writeln!(text, "| failed: {why} | {} | | | | | |", failure.contender.name());
+        let of_case = |failure: &&Failure| failure.case == rows.case;
+        for (what, all) in [("end", &measured.limits), ("failed", &measured.failures)] {
+            for Failure { contender, why, .. } in all.iter().filter(of_case) {
+                let why = why.replace('\n', " ").replace('|', "/");
+                let _ = writeln!(text, "| {what}: {why} | {} | | | | | |", contender.name());
+            }
         }
     }
     text
@@ -185,6 +207,9 @@ const METHOD: &str = "## How it is measured\n\n\
     - Latency counts from when an event *should* have been sent. A server that holds the load generator \
     up does not hide its delay by that. At a fixed rate the generator looks without a \
     pause, where it has a core of its own; the time in which it found nothing to do is not counted as busy.\n\
+    - *Storm*: those who come back are dialled, greeted and read on a thread of their own, which gives way to \
+    the one that publishes and reads for those who stayed; that one waits for what comes, calm or not, and \
+    how late it was itself is in the table.\n\
     - Every event is checked when it comes: it must be the next of its thread by the publisher's own \
     count. One that is lost, repeated or out of order fails the case; the generator's own tests put such \
     faults into a server, one in 100,000 events, and see them found.\n\
@@ -204,7 +229,7 @@ fn capital(sentence: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{cases::ALL, machine::Cores, plan::Failure, report::Measure};
+    use crate::{cases::ALL, machine::Cores, report::Measure};
 
     #[test]
     fn a_page_tells_what_failed_and_keeps_what_was_written_by_hand() {

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::{Results, number};
-use crate::contender::Contender;
+use crate::{contender::Contender, pace::CARRIED};
 
 /// One target, as measured.
 #[derive(Debug)]
@@ -84,14 +84,7 @@ pub(crate) fn all(results: &Results) -> Vec<Target> {
         let p99 = ours(case, "publish to receive, p99");
         targets.push(Target::at_most(format!("{case}: p99 below 10 ms"), 10.0, p99, " ms"));
     }
-    targets.push(Target::at_least(
-        "chats: 100,000 durable deltas/s end to end",
-        100_000.0,
-        ours("chats", "carried"),
-        " deltas/s",
-    ));
-    let p99 = ours("chats", "publish to receive, p99");
-    targets.push(Target::at_most("chats: p99 under 50 ms", 50.0, p99, " ms"));
+    targets.extend(of_chats(&ours));
     let append = ["append-ws-1", "append-ws-1-large"];
     let append = append.iter().filter_map(|case| ours(case, "stored, durable"));
     targets.push(Target::at_least(
@@ -125,10 +118,10 @@ pub(crate) fn all(results: &Results) -> Vec<Target> {
         "x",
     ));
     targets.push(Target::at_most(
-        "slow readers: memory for each within 1.2x of a reader that keeps up",
-        1.2,
-        ours("slow", "memory, slow reader by one that keeps up"),
-        "x",
+        "slow readers: memory for each further one within 1.2x of the 10 KiB of a connection",
+        12.0,
+        ours("slow", "server memory for each further slow reader"),
+        " KiB",
     ));
     for (case, what, end) in [
         ("growth-threads", "threads 1,000 to 100,000", 100_000),
@@ -150,6 +143,40 @@ pub(crate) fn all(results: &Results) -> Vec<Target> {
         ));
     }
     targets
+}
+
+/// What was due is not always what was wanted: a server may turn that away.
+fn of_chats(ours: &impl Fn(&str, &str) -> Option<f64>) -> [Target; 2] {
+    const WANTED: f64 = 100_000.0;
+    let chats = |name| ours("chats", name);
+    let due = chats("due");
+    let of_due = |text: String| due.map(|due| format!("{text} of {}/s due", number(due)));
+    let delivered = chats("delivered");
+    let p99 = chats("publish to receive, p99");
+    let most = chats("the most with p99 under 50 ms");
+    let is_in_time = most.is_some_and(|most| most >= WANTED);
+    let reached = match (p99, due, most) {
+        (Some(p99), Some(due), Some(most)) if most < due => Some(format!(
+            "{} ms at {}/s; under 50 ms up to {}/s",
+            number(p99),
+            number(due),
+            number(most)
+        )),
+        (Some(p99), Some(due), _) => Some(format!("{} ms at {}/s", number(p99), number(due))),
+        _ => None,
+    };
+    [
+        Target {
+            wanted: "chats: 100,000 durable deltas/s end to end".into(),
+            measured: delivered.and_then(|delivered| of_due(number(delivered))),
+            is_met: delivered.map(|delivered| delivered >= WANTED * CARRIED),
+        },
+        Target {
+            wanted: "chats: p99 under 50 ms at 100,000 deltas/s".into(),
+            measured: reached,
+            is_met: p99.map(|_| is_in_time),
+        },
+    ]
 }
 
 /// As it is printed.

@@ -37,6 +37,58 @@ pub struct Publisher<'a> {
     pub request: &'a Request,
 }
 
+/// Events of one publish.
+#[derive(Debug)]
+pub enum Events<'a> {
+    /// The JSON text of each.
+    Texts(&'a [&'a str]),
+    /// Read already, with the frame in which they came; none can be too large.
+    Read {
+        /// The events.
+        envelopes: Vec<Envelope<'a>>,
+        /// Bytes of all of them, or a little more.
+        bytes: usize,
+    },
+}
+
+impl Events<'_> {
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Texts(texts) => texts.len(),
+            Self::Read { envelopes, .. } => envelopes.len(),
+        }
+    }
+
+    /// True when there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Texts(texts) => texts.iter().map(|text| text.len()).sum(),
+            Self::Read { bytes, .. } => *bytes,
+        }
+    }
+
+    /// True when they are nothing but pieces of text, which a run's watchers can be without for a while.
+    fn are_pieces(&self) -> bool {
+        let is_piece = |envelope: &Envelope<'_>| {
+            let kind = EventKind::from(envelope.kind.as_ref());
+            matches!(kind, EventKind::AgentThinking | EventKind::MessageDelta)
+        };
+        match self {
+            Self::Texts(texts) => {
+                texts.iter().all(|text| Envelope::read(text).is_ok_and(|read| is_piece(&read)))
+            }
+            Self::Read { envelopes, .. } => envelopes.iter().all(is_piece),
+        }
+    }
+}
+
 /// An event that passed every check which needs no lock.
 struct Ready {
     /// Its place among the publisher's events.
@@ -79,8 +131,8 @@ impl Bridge {
     ///
     /// # Errors
     /// `slow_down`.
-    pub fn admit(&self, events: &[&str]) -> Result<(), WireError> {
-        self.queue.admit(events)
+    pub fn admit(&self, events: &Events<'_>) -> Result<(), WireError> {
+        self.queue.admit(|| events.are_pieces())
     }
 
     /// Publishes events, given as JSON texts. Returns when they have their place in the log's queue;
@@ -96,7 +148,7 @@ impl Bridge {
         by: Publisher<'_>,
         events: &[&str],
     ) -> impl Future<Output = Vec<Outcome>> + Send + 'static {
-        let taken = self.take(by, events).await;
+        let taken = self.take(by, Events::Texts(events)).await;
         self.store(by, taken).await
     }
 
@@ -105,7 +157,7 @@ impl Bridge {
     pub async fn publish_telling(
         self: &Arc<Self>,
         by: Publisher<'_>,
-        events: &[&str],
+        events: Events<'_>,
         tell: impl FnOnce(Vec<Outcome>) + Send + 'static,
     ) {
         let taken = self.take(by, events).await;
@@ -116,28 +168,40 @@ impl Bridge {
                 self.store_plain(by, taken, tell).instrument(span).await;
             }
             _ => {
-                let stored = self.store(by, taken).await;
+                // In a box: every connection would hold room for it.
+                let stored = Box::pin(self.store(by, taken)).await;
                 tokio::spawn(async move { tell(stored.await) });
             }
         }
     }
 
-    /// Reads events, finds their threads, and waits for room.
-    async fn take(&self, by: Publisher<'_>, events: &[&str]) -> Taken {
+    /// Checks events, finds their threads, and waits for room.
+    async fn take(&self, by: Publisher<'_>, events: Events<'_>) -> Taken {
         let start = Instant::now();
-        let span = tracing::debug_span!("publish", request = %by.request.id, events = events.len());
-        self.meters.received.of(by.request.transport).increment(events.len() as u64);
-        let mut outcomes: Vec<Option<Outcome>> = vec![None; events.len()];
-        let mut ready = Vec::with_capacity(events.len());
-        for (place, text) in events.iter().enumerate() {
-            match prepare(place, text) {
+        let (count, bytes) = (events.len(), events.bytes());
+        let span = tracing::debug_span!("publish", request = %by.request.id, events = count);
+        self.meters.received.of(by.request.transport).increment(count as u64);
+        let mut outcomes: Vec<Option<Outcome>> = vec![None; count];
+        let mut ready = Vec::with_capacity(count);
+        let mut prepare = |place, event: Result<Envelope<'_>, WireError>| {
+            let prepared = event.map_err(|error| (None, error)).and_then(|e| prepare(place, e));
+            match prepared {
                 Ok(event) => ready.push(event),
                 Err((id, error)) => outcomes[place] = Some(refused(id, error)),
             }
+        };
+        match events {
+            Events::Read { envelopes, .. } => {
+                let read = envelopes.into_iter().map(Ok).enumerate();
+                read.for_each(|(place, event)| prepare(place, event));
+            }
+            Events::Texts(texts) => {
+                let read = texts.iter().map(|text| Envelope::read(text)).enumerate();
+                read.for_each(|(place, event)| prepare(place, event));
+            }
         }
         let threads = self.route(by, ready, &mut outcomes).await;
-        let bytes = events.iter().map(|event| event.len()).sum();
-        let room = self.queue.enter(events.len(), bytes).await;
+        let room = self.queue.enter(count, bytes).await;
         Taken { outcomes, threads, room, start, span }
     }
 
@@ -442,8 +506,7 @@ fn records(by: Publisher<'_>, events: &mut [Ready]) -> Vec<NewRecord> {
 }
 
 /// Checks all of an event that needs neither its thread nor a lock.
-fn prepare(place: usize, text: &str) -> Result<Ready, (Option<EventId>, WireError)> {
-    let envelope = Envelope::read(text).map_err(|error| (None, error))?;
+fn prepare(place: usize, envelope: Envelope<'_>) -> Result<Ready, (Option<EventId>, WireError)> {
     let given = envelope.id;
     let checked = envelope.check().map_err(|error| (given, error))?;
     let now = now::unix_ms();

@@ -15,8 +15,7 @@ use std::{
 
 use metrics::{Counter, counter};
 use rethread_shared::{
-    ErrorCode, EventKind, WireError,
-    event::Envelope,
+    ErrorCode, WireError,
     limits::{APPENDS_QUEUED_BYTES_MAX, APPENDS_QUEUED_MAX, SHED_AFTER, SHED_RETRY_MAX},
 };
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -102,15 +101,9 @@ impl Queue {
     }
 
     /// Turns a publish away while the log is slow, when it has nothing that a run's watchers rely on.
-    pub(super) fn admit(&self, events: &[&str]) -> Result<(), WireError> {
+    pub(super) fn admit(&self, are_pieces: impl FnOnce() -> bool) -> Result<(), WireError> {
         let Some(retry_after_ms) = self.pressure() else { return Ok(()) };
-        let is_piece = |text: &&str| {
-            Envelope::read(text).is_ok_and(|envelope| {
-                let kind = EventKind::from(envelope.kind.as_ref());
-                matches!(kind, EventKind::AgentThinking | EventKind::MessageDelta)
-            })
-        };
-        if !events.iter().all(is_piece) {
+        if !are_pieces() {
             return Ok(());
         }
         self.shed.increment(1);
@@ -145,8 +138,12 @@ impl Queue {
     }
 
     fn now_ms(&self) -> u64 {
-        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
+        ms(self.began.elapsed())
     }
+}
+
+fn ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Waits only where there is not room enough.
@@ -159,9 +156,9 @@ async fn acquire(semaphore: &Semaphore, amount: u32) -> SemaphorePermit<'_> {
 
 impl Drop for Room {
     fn drop(&mut self) {
-        let waited = u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.queue.waited.store(waited, Ordering::Relaxed);
-        self.queue.moved_at.store(self.queue.now_ms(), Ordering::Relaxed);
+        let now = Instant::now();
+        self.queue.waited.store(ms(now - self.since), Ordering::Relaxed);
+        self.queue.moved_at.store(ms(now - self.queue.began), Ordering::Relaxed);
         self.queue.events.add_permits(self.events as usize);
         self.queue.bytes.add_permits(self.bytes as usize);
     }

@@ -199,7 +199,8 @@ impl ThreadRuns {
     ) -> Result<&mut Known, WireError> {
         let first = match self.known.contains_key(run) {
             true => None,
-            false => self.load(log, thread, run).await?,
+            // In a box: it is rare, and every connection would hold room for it.
+            false => Box::pin(self.load(log, thread, run)).await?,
         };
         let run = first.as_ref().unwrap_or(run);
         Ok(self.known.get_mut(run).expect("it is there or was just put there"))

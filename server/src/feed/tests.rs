@@ -52,8 +52,8 @@ impl World {
     }
 
     fn open(&self, start: Start) -> (Feed, Opening) {
-        let meters = Arc::<Feeds>::default();
-        Feed::open(&self.log, &self.thread, start, Arc::new(Nobody), &meters).unwrap()
+        let common = Arc::<Common>::default();
+        Feed::open(&self.log, &self.thread, start, Arc::new(Nobody), &common).unwrap()
     }
 
     /// What is next, when something is.
@@ -150,4 +150,40 @@ async fn a_slow_reader_holds_one_frame_and_misses_nothing() {
         assert!(most.contains(&held), "{held} frames were held");
         assert!(feed.next(&world.log).await.unwrap().is_none());
     }
+}
+
+#[tokio::test]
+async fn of_a_crowd_only_some_read_ahead_and_the_turn_goes_round() {
+    const EVENTS: u64 = 300;
+    let world = World::with(0).await;
+    world.append_large(1..EVENTS + 1, 2_000).await;
+    let common = Arc::<Common>::default();
+    let open = || {
+        let (log, wake) = (&world.log, Arc::new(Nobody));
+        Feed::open(log, &world.thread, Start::Beginning, wake, &common).unwrap().0
+    };
+    let mut crowd: Vec<Feed> = (0..READERS_AHEAD_MAX + 10).map(|_| open()).collect();
+    for feed in &mut crowd {
+        // The first read is small for everybody.
+        for _ in 0..2 {
+            world.events(feed).await;
+        }
+    }
+    let ahead = |crowd: &[Feed]| {
+        crowd.iter().map(|feed| !feed.replay.frames.is_empty()).collect::<Vec<_>>()
+    };
+    let held = ahead(&crowd);
+    assert_eq!(held.iter().filter(|held| **held).count(), READERS_AHEAD_MAX);
+    assert!(held[..READERS_AHEAD_MAX].iter().all(|held| *held), "who came first is ahead");
+
+    crowd[0].wait_for_reader();
+    let last = crowd.len() - 1;
+    world.events(&mut crowd[last]).await;
+    let held = ahead(&crowd);
+    assert!(!held[0] && held[last], "what one gives back another takes");
+    let feed = &mut crowd[1];
+    while feed.cursor.position().seq < EVENTS {
+        world.events(feed).await;
+    }
+    assert_eq!(common.ahead.available_permits(), 1, "who has caught up holds nothing");
 }

@@ -124,7 +124,7 @@ fn head(thread: &ThreadId, epoch: Epoch, first: u64, last: u64, bytes: usize) ->
 }
 
 fn push_number(text: &mut Vec<u8>, number: u64) {
-    text.extend_from_slice(json::digits(number, &mut [0; json::DIGITS_MAX]).as_bytes());
+    text.extend_from_slice(json::digit_bytes(number, &mut [0; json::DIGITS_MAX]));
 }
 
 /// Writes one event: its seq, then the members that were appended.

@@ -6,6 +6,7 @@ mod core;
 mod fanout;
 mod heal;
 mod newest;
+mod readers;
 
 use std::{
     sync::{Arc, mpsc},
@@ -29,6 +30,7 @@ use super::{
 };
 use commit::{Acknowledge, Committer, Job, refuse};
 use core::Core;
+use readers::Readers;
 
 /// A log in this process. Cheap to clone; closed when the last clone is dropped, after what is
 /// queued has been written.
@@ -42,6 +44,7 @@ struct Inner {
     // `None` only while closing.
     jobs: Mutex<Option<mpsc::Sender<Job>>>,
     committer: Mutex<Option<std::thread::JoinHandle<()>>>,
+    readers: Readers,
 }
 
 impl Inner {
@@ -93,7 +96,8 @@ impl LocalLog {
             .name("rethread-commit".into())
             .spawn(move || committer.run(&queue))?;
         let (jobs, committer) = (Mutex::new(Some(jobs)), Mutex::new(Some(committer)));
-        Ok(Self { inner: Arc::new(Inner { core, jobs, committer }) })
+        let readers = Readers::start()?;
+        Ok(Self { inner: Arc::new(Inner { core, jobs, committer, readers }) })
     }
 
     /// Writes what is queued and stops. Later calls answer [`LogError::Closed`].
@@ -119,8 +123,8 @@ impl LocalLog {
         read: impl FnOnce(&dyn Engine) -> Result<T, EngineError> + Send + 'static,
     ) -> Result<T, LogError> {
         let engine = self.core().engine()?;
-        let done = tokio::task::spawn_blocking(move || read(&*engine)).await;
-        Ok(done.map_err(|error| LogError::Read(error.to_string()))??)
+        let done = self.inner.readers.read(move || read(&*engine)).await;
+        Ok(done.ok_or_else(|| LogError::Read("a read panicked; see standard error".into()))??)
     }
 
     fn answer<T: Send + 'static>(

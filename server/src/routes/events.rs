@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     auth::Scope,
-    bridge::publish::Publisher,
+    bridge::publish::{Events, Publisher},
     log::{PageLimit, ThreadInfo, frame},
     schema,
     socket::wrong_number,
@@ -79,7 +79,7 @@ pub(super) async fn publish(
             return Err(wrong_number(events.len()));
         }
         guard.publish(&grant, events.len())?;
-        bridge.admit(&events)?;
+        bridge.admit(&Events::Texts(&events))?;
         let by = Publisher { grant: &grant, connection: None, request: asking.request() };
         Ok((bridge.publish(by, &events).await.await, is_single))
     });

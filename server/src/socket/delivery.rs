@@ -21,9 +21,8 @@ use crate::{
     auth::{Access, Grant, Scope},
     bridge::{Bridge, desk::ConnectionId},
     connections::Card,
-    feed::{Due as Next, Feed, Opening},
+    feed::{Common, Due as Next, Feed, Opening},
     log::{Log, LogError, frame::Frame, tail::Wake},
-    metrics::meters::Feeds,
 };
 
 /// What a byte that only one connection holds counts of [`WRITE_BYTES_MAX`]: so a write has one frame of a
@@ -79,7 +78,7 @@ impl Deliveries {
         grant: &Grant,
         thread: &ThreadId,
         start: Start,
-        meters: &Arc<Feeds>,
+        feeds: &Arc<Common>,
         card: &Card,
     ) -> Result<Opening, WireError> {
         require_granted(bridge, grant, thread)?;
@@ -94,7 +93,7 @@ impl Deliveries {
         }
         let slot = Arc::new(Slot { place, raised: AtomicBool::new(false), due: self.due.clone() });
         let wake = Arc::new(Flag(slot.clone()));
-        let (feed, opening) = Feed::open(&**bridge.log(), thread, start, wake, meters)?;
+        let (feed, opening) = Feed::open(&**bridge.log(), thread, start, wake, feeds)?;
         card.follow(feed.cursor());
         slot.raise();
         let subscription = Some(Subscription { feed, wake: slot });

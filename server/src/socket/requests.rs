@@ -4,11 +4,14 @@ use std::{borrow::Cow, str::FromStr, sync::Arc};
 
 use rethread_shared::{
     ErrorCode, EventId, IdError, RunId, ThreadId, WireError,
+    event::Envelope,
     frame::{
         self, Cancel, Cancelled, Hello, Publish, Serve, Start, Subscribe, Unsubscribe, Welcome,
         WireErrorFrame,
     },
-    limits::{Announced, FRAME_BYTES_MAX, PUBLISH_EVENTS_MAX, PUBLISHES_IN_FLIGHT_MAX},
+    limits::{
+        Announced, EVENT_BYTES_MAX, FRAME_BYTES_MAX, PUBLISH_EVENTS_MAX, PUBLISHES_IN_FLIGHT_MAX,
+    },
     mask_tokens,
 };
 use serde::Deserialize;
@@ -20,7 +23,7 @@ use super::{
 };
 use crate::{
     auth::{Grant, Scope},
-    bridge::publish::Publisher,
+    bridge::publish::{Events, Publisher},
     refusals::Asker,
 };
 
@@ -43,11 +46,11 @@ impl Socket {
                 ),
             )));
         }
-        if let Some(publish) = publish_at_once(json)
+        if let Some((req, events)) = publish_at_once(json)
             && let Some(access) = &self.access
         {
             let grant = access.grant().clone();
-            return self.publish(publish, &grant).await;
+            return self.publish(req, events, &grant).await;
         }
         let op = frame::op(json).map_err(|cause| {
             error(
@@ -72,7 +75,11 @@ impl Socket {
                 self.deliveries.unsubscribe(&thread);
                 Ok(())
             }
-            "publish" => self.publish(read(json)?, &grant).await,
+            "publish" => {
+                let Publish::<&RawValue> { req, events } = read(json)?;
+                let events: Vec<&str> = events.into_iter().map(RawValue::get).collect();
+                self.publish(req, Events::Texts(&events), &grant).await
+            }
             "send" => self.send(read(json)?, &grant).await,
             "cancel" => self.cancel(read(json)?, grant),
             "serve" => {
@@ -142,9 +149,9 @@ impl Socket {
         if matches!(after, Start::After(_)) && !std::mem::replace(&mut self.came_back, true) {
             self.outgoing().reconnects.increment(1);
         }
-        let (meters, card) = (self.shared.connections.feeds(), self.place.card());
+        let (feeds, card) = (self.shared.connections.feeds(), self.place.card());
         let bridge = &self.shared.bridge;
-        let opening = self.deliveries.subscribe(bridge, grant, &thread, after, meters, card);
+        let opening = self.deliveries.subscribe(bridge, grant, &thread, after, feeds, card);
         let opening = opening.map_err(refuse)?;
         if let Some(reset) = opening.reset {
             self.answer(&Frame::Reset(reset)).await?;
@@ -154,10 +161,10 @@ impl Socket {
 
     async fn publish(
         &mut self,
-        ask: Publish<&RawValue>,
+        req: u64,
+        events: Events<'_>,
         grant: &Arc<Grant>,
     ) -> Result<(), WireErrorFrame> {
-        let Publish { req, events } = ask;
         grant.require(Scope::Publish).map_err(|error| refused(req, error))?;
         self.require_room(req)?;
         if events.is_empty() || events.len() > PUBLISH_EVENTS_MAX {
@@ -166,11 +173,10 @@ impl Socket {
         self.shared.guard.publish(grant, events.len()).map_err(|error| refused(req, error))?;
         let request = &self.request.within(req);
         let by = Publisher { grant, connection: Some(self.place.id), request };
-        let events: Vec<&str> = events.into_iter().map(RawValue::get).collect();
         self.shared.bridge.admit(&events).map_err(|error| refused(req, error))?;
         let ticket = self.answers.ticket();
         let tell = move |results| ticket.give(published(req, results));
-        self.shared.bridge.publish_telling(by, &events, tell).await;
+        self.shared.bridge.publish_telling(by, events, tell).await;
         Ok(())
     }
 
@@ -232,22 +238,23 @@ impl Socket {
     }
 }
 
-/// A publish that begins as clients write it, read in one pass where others take two. `None` for all else,
-/// and where it cannot be read: then it is read as any frame is, and told what is wrong with it.
-fn publish_at_once(json: &str) -> Option<Publish<&RawValue>> {
+/// A publish that begins as clients write it, read with its events in one pass where others take three. `None`
+/// for all else, and where it or one of its events cannot be read, or may be too large: then it is read as any
+/// frame is, and told what is wrong with what.
+fn publish_at_once(json: &str) -> Option<(u64, Events<'_>)> {
     #[derive(Deserialize)]
     struct Whole<'a> {
         #[serde(borrow)]
         op: Cow<'a, str>,
         req: u64,
         #[serde(borrow)]
-        events: Vec<&'a RawValue>,
+        events: Vec<Envelope<'a>>,
     }
-    if !json.starts_with(r#"{"op":"publish""#) {
+    if !json.starts_with(r#"{"op":"publish""#) || json.len() > EVENT_BYTES_MAX {
         return None;
     }
     let Whole { op, req, events } = serde_json::from_str(json).ok()?;
-    (op == "publish").then_some(Publish { req, events })
+    (op == "publish").then_some((req, Events::Read { envelopes: events, bytes: json.len() }))
 }
 
 /// The refusal of a publish with no events, or with too many.
@@ -293,19 +300,30 @@ fn bad_id(frame: &Value) -> Option<IdError> {
 mod tests {
     use super::*;
 
+    const EVENT: &str = r#"{"run":"thread_a","type":"custom","data":{"name":"]","value":[1]}}"#;
+
     #[test]
-    fn a_publish_is_read_at_once_as_it_is_in_two_steps_or_not_at_all() {
-        let taken = r#"{"op":"publish","req":7,"new":[1],"events":[{"a":"]"},{}]}"#;
-        let once = publish_at_once(taken).unwrap();
-        let texts: Vec<_> = once.events.iter().map(|event| event.get()).collect();
-        assert_eq!((once.req, texts), (7, vec![r#"{"a":"]"}"#, "{}"]));
+    fn a_publish_is_read_at_once_as_it_is_in_steps_or_not_at_all() {
+        let taken = format!(r#"{{"op":"publish","req":7,"new":[1],"events":[{EVENT}, {EVENT}]}}"#);
+        let Some((7, Events::Read { envelopes, bytes })) = publish_at_once(&taken) else {
+            panic!("it begins as it should")
+        };
+        let alone = Envelope::read(EVENT).unwrap();
+        assert_eq!(bytes, taken.len());
+        assert_eq!(envelopes.len(), 2);
+        for envelope in envelopes {
+            assert_eq!(format!("{envelope:?}"), format!("{alone:?}"));
+        }
+        let wide = format!(r#"{{"op":"publish","req":7,"x":"{}"}}"#, "x".repeat(EVENT_BYTES_MAX));
         for other in [
             r#"{"op":"publish","op":"publish","req":7,"events":[]}"#,
             r#"{"op":"publisher","req":7,"events":[]}"#,
             r#"{"op":"publish","req":-7,"events":[]}"#,
             r#"{"op":"publish","req":7,"events":[{]}"#,
+            r#"{"op":"publish","req":7,"events":[{}]}"#,
             r#"{"req":7,"op":"publish","events":[]}"#,
             r#"{"op":"publish","req":7}"#,
+            &wide,
         ] {
             assert!(publish_at_once(other).is_none(), "{other}");
         }

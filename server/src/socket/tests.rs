@@ -283,9 +283,9 @@ impl<'a> History<'a> {
         let may = self.may_have(self.clients[client].token, thread);
         let it = &mut self.clients[client];
         let (id, _) = &self.threads[thread];
-        let (grant, meters) = (it.access.grant().clone(), self.world.connections.feeds());
+        let (grant, feeds) = (it.access.grant().clone(), self.world.connections.feeds());
         let card = it.place.card();
-        let opened = it.deliveries.subscribe(&self.world.bridge, &grant, id, start, meters, card);
+        let opened = it.deliveries.subscribe(&self.world.bridge, &grant, id, start, feeds, card);
         assert_eq!(opened.is_ok(), may, "{id} for {:?}: {opened:?}", grant.user());
         match opened {
             Ok(opening) => drop(it.follows.insert(thread, opening.subscribed.after)),

@@ -4,7 +4,10 @@ use rethread_shared::{Epoch, RunId, ThreadId, frame::Outcome};
 use super::*;
 use crate::{
     auth::Grant,
-    bridge::{Bridge, Setup, publish::Publisher},
+    bridge::{
+        Bridge, Setup,
+        publish::{Events, Publisher},
+    },
     log::{LocalLog, Log, NewThread, PageLimit, engine::memory::MemoryEngine},
     metrics::meters::Transport,
     request::Request,
@@ -58,7 +61,7 @@ async fn a_slow_log_takes_what_matters_and_asks_for_the_rest_later() {
     let world = World::new(settings).await;
     let (piece, end) = (delta(&world.run), event(&world.run, "agent_completed", "{}"));
     let thinking = event(&world.run, "agent_thinking", r#"{"text":"hm"}"#);
-    world.bridge.admit(&[&piece]).expect("a healthy log takes everything");
+    world.bridge.admit(&Events::Texts(&[&piece])).expect("a healthy log takes everything");
 
     // The disk stops to answer; what is sent to it waits.
     let hold = world.engine.hold_writes();
@@ -67,17 +70,23 @@ async fn a_slow_log_takes_what_matters_and_asks_for_the_rest_later() {
         waiting.push(world.publish(&[&*piece; 10]).await);
     }
     let refused = loop {
-        match world.bridge.admit(&[&piece, &thinking]) {
+        match world.bridge.admit(&Events::Texts(&[&piece, &thinking])) {
             Ok(()) => tokio::time::sleep(Duration::from_millis(1)).await,
             Err(refused) => break refused,
         }
     };
     assert_eq!(refused.code, ErrorCode::SlowDown);
     assert!((1..=2_000).contains(&refused.retry_after_ms.unwrap()), "{refused:?}");
-    world.bridge.admit(&[&piece, &end]).expect("a publish with an end in it comes whole");
+    world
+        .bridge
+        .admit(&Events::Texts(&[&piece, &end]))
+        .expect("a publish with an end in it comes whole");
     let tool = event(&world.run, "tool_executing", r#"{"call_id":"c","tool":"t"}"#);
-    world.bridge.admit(&[&tool]).expect("a tool is taken");
-    world.bridge.admit(&["nonsense"]).expect("what is wrong is refused for what it is");
+    world.bridge.admit(&Events::Texts(&[&tool])).expect("a tool is taken");
+    world
+        .bridge
+        .admit(&Events::Texts(&["nonsense"]))
+        .expect("what is wrong is refused for what it is");
     let last = world.publish(&[&piece, &end]).await;
 
     // It answers again: everything that was taken is there, in its order, and all are welcome.
@@ -92,7 +101,7 @@ async fn a_slow_log_takes_what_matters_and_asks_for_the_rest_later() {
     assert!(seqs.iter().copied().eq(2..=43), "{seqs:?}");
     let page = PageLimit { events: 100, bytes: usize::MAX };
     assert_eq!(world.log.read(&world.thread, 0, page).await.unwrap().len(), 43);
-    world.bridge.admit(&[&piece]).expect("the pressure is gone");
+    world.bridge.admit(&Events::Texts(&[&piece])).expect("the pressure is gone");
 }
 
 #[tokio::test]
@@ -104,7 +113,7 @@ async fn the_room_is_bounded_in_bytes_too() {
     let large =
         event(&world.run, "agent_thinking", &format!(r#"{{"text":"{}"}}"#, "x".repeat(1_500)));
     let first = world.publish(&[&large]).await;
-    assert!(world.bridge.admit(&[&large]).is_err(), "most of the room is taken");
+    assert!(world.bridge.admit(&Events::Texts(&[&large])).is_err(), "most of the room is taken");
     let again = [&*large];
     let second = world.publish(&again);
     let mut second = std::pin::pin!(second);

@@ -137,8 +137,14 @@ impl FjallEngine {
 impl Engine for FjallEngine {
     fn write(&self, group: &Group) -> Result<(), EngineError> {
         let mut batch = self.db.batch().durability(Some(PersistMode::SyncData));
-        for event in &group.events {
+        // In the order of their keys, one table after the other: what is looked at to find the place of one
+        // is still in the processor's caches for the next.
+        let mut events: Vec<_> = group.events.iter().collect();
+        events.sort_unstable_by_key(|event| (event.no, event.seq));
+        for event in &events {
             batch.insert(&self.events, keys::event(event.no, event.seq), &event.body[..]);
+        }
+        for event in &events {
             batch.insert(&self.ids, keys::id(event.no, event.id), event.seq.to_be_bytes());
         }
         for row in &group.threads {

@@ -2,7 +2,7 @@
 
 use rethread_shared::{Event, EventKind, Payload, RunId};
 
-use crate::terminal::{Paint, Tone, clean, time};
+use super::terminal::{Paint, Tone, clean, time};
 
 /// Characters of an input, output or result that are shown.
 const JSON_CHARS: usize = 200;

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::remote::Http;
+use super::remote::Http;
 
 /// Entries of a page; what a server gives at most.
 const PAGE: usize = 500;

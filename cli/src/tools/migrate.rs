@@ -4,7 +4,7 @@ use clap::Args;
 use rethread_shared::{RunId, ThreadId};
 use serde_json::{Value, json};
 
-use crate::{exit::Exit, remote::Remote, runtime, terminal::Screen};
+use super::{exit::Exit, remote::Remote, runtime, terminal::Screen};
 
 /// What it can be called with.
 #[derive(Args)]

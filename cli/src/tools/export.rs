@@ -23,7 +23,7 @@ use rethread_shared::{
 use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
 
-use crate::{
+use super::{
     exit::Exit,
     progress,
     remote::{Http, Remote},

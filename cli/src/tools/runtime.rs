@@ -1,6 +1,6 @@
 //! The runtime of a command that speaks to a server, and how Ctrl-C ends it.
 
-use crate::exit::Exit;
+use super::exit::Exit;
 
 /// Runs a command's work on this thread.
 pub(crate) fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {

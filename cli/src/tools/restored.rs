@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use rethread_server::server;
 
-use crate::terminal::counted;
+use super::terminal::counted;
 
 /// The flags of `rethread restored`.
 #[derive(Args)]

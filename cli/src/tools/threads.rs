@@ -5,7 +5,7 @@ use rethread_shared::ThreadId;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::{
+use super::{
     exit::Exit,
     pages,
     remote::{Http, Remote},

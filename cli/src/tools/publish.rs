@@ -16,7 +16,7 @@ use serde_json::{json, value::RawValue};
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 
-use crate::{
+use super::{
     exit::{self, Exit},
     lines::{Line, Lines},
     progress,

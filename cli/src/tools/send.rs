@@ -8,7 +8,7 @@ use rethread_client::native::{Delivery, Sent, Start};
 use rethread_shared::{Event, Payload, ThreadId};
 use serde_json::json;
 
-use crate::{
+use super::{
     duration::duration,
     exit::Exit,
     remote::Remote,

@@ -5,7 +5,7 @@ use reqwest::Method;
 use rethread_server::bridge::resolve::Trail;
 use rethread_shared::RunId;
 
-use crate::{
+use super::{
     exit::{self, Exit},
     remote::Remote,
     runtime,

@@ -5,7 +5,7 @@ use reqwest::Method;
 use rethread_shared::ThreadId;
 use serde_json::{Map, Value, json};
 
-use crate::{
+use super::{
     exit::Exit,
     remote::{Http, Remote},
     runtime,

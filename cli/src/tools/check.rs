@@ -8,7 +8,7 @@ use indicatif::ProgressBar;
 use rethread_server::check::{self, Finding, Summary, Watch};
 use serde_json::json;
 
-use crate::{
+use super::{
     exit::Exit,
     progress,
     terminal::{Screen, Tone, clean, counted},

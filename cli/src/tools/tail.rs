@@ -9,7 +9,7 @@ use rethread_shared::{Epoch, Position, ThreadId};
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::{
+use super::{
     exit::Exit,
     remote::Remote,
     runtime, shown,

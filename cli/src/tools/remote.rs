@@ -9,7 +9,7 @@ use rethread_client::native::{self, Client, Closed, Config, Token, TokenWish};
 use rethread_shared::{ErrorCode, WireError};
 use serde::{Deserialize, de::DeserializeOwned};
 
-use crate::exit::Unreachable;
+use super::exit::Unreachable;
 
 /// Where a server that runs on this machine is.
 const HERE: &str = "http://127.0.0.1:4242";
@@ -240,7 +240,7 @@ impl Http {
 
     fn strange(&self, status: StatusCode, text: &str, why: &str) -> anyhow::Error {
         let start: String = text.chars().take(120).collect();
-        let start = crate::terminal::clean(&start).into_owned();
+        let start = super::terminal::clean(&start).into_owned();
         anyhow::anyhow!(
             "{} does not answer like a Rethread server ({why}): expected JSON, \
              received {status} and {start:?}; is --url right?",

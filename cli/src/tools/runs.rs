@@ -4,7 +4,7 @@ use clap::{Args, ValueEnum};
 use rethread_shared::ThreadId;
 use serde_json::Value;
 
-use crate::{
+use super::{
     exit::Exit,
     pages,
     remote::Remote,

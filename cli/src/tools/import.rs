@@ -9,7 +9,7 @@ use rethread_server::{
     log::engine::fjall::FjallEngine,
 };
 
-use crate::{exit::Exit, export::told, lines::Lines, progress};
+use super::{exit::Exit, export::told, lines::Lines, progress};
 
 /// What it can be called with.
 #[derive(Args)]

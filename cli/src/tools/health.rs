@@ -4,7 +4,7 @@ use clap::Args;
 use reqwest::Method;
 use rethread_server::health::{Report, State};
 
-use crate::{
+use super::{
     exit::Exit,
     remote::Remote,
     runtime,
