@@ -420,9 +420,10 @@ function bound(text, max, code, what) {
 function guarded(functions) {
   for (const name in functions) {
     const work = functions[name];
-    functions[name] = (...told) => {
+    // As many as the one that is told most: to gather them would cost each frame an array.
+    functions[name] = (a, b, c, d) => {
       try {
-        work(...told);
+        work(a, b, c, d);
       } catch (error) {
         console.error("Rethread:", error);
       }
