@@ -102,7 +102,7 @@ fn run(arguments: &Arguments) -> Result<bool> {
     let cases = possible(chosen(arguments)?, arguments.full, &home)?;
     let contenders = contenders(&home, arguments.peers)?;
     let is_quick = !arguments.full && arguments.case.is_empty();
-    let length = Duration::from_secs(arguments.seconds.unwrap_or(if is_quick { 2 } else { 3 }));
+    let length = Duration::from_secs(arguments.seconds.unwrap_or(if is_quick { 1 } else { 3 }));
     println!(
         "load      {}-byte events as published, repetitions of {} s where time counts",
         events::EVENT_BYTES,
