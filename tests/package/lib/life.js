@@ -14,13 +14,21 @@ export function life() {
   let offset = 0;
   const held = (work) => (...told) => (isHidden ? due.push(() => work(...told)) : work(...told));
   globalThis.setTimeout = (work, ms, ...told) => setTimeout(held(work), ms, ...told);
-  globalThis.setInterval = (work, ms, ...told) => setInterval((...now) => isHidden || work(...now), ms, ...told);
+  /** How often something was done that is done every so many milliseconds. */
+  const turns = {};
+  const counted = (work, ms) => (...told) => {
+    if (isHidden) return;
+    work(...told);
+    turns[ms] = (turns[ms] ?? 0) + 1;
+  };
+  globalThis.setInterval = (work, ms, ...told) => setInterval(counted(work, ms), ms, ...told);
   const now = Date.now.bind(Date);
   Date.now = () => now() + offset;
   Object.defineProperty(document, "visibilityState", { get: () => (isHidden ? "hidden" : "visible") });
   Object.defineProperty(document, "hidden", { get: () => isHidden });
   const tell = (type) => document.dispatchEvent(new Event(type));
   globalThis.life = {
+    turns,
     hide() {
       isHidden = true;
       tell("visibilitychange");

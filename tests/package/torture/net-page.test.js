@@ -153,10 +153,11 @@ describe("the page's life", { concurrency: true }, () => {
   test("clock jumps: a day that is set back or on does no harm", async (t) => {
     const { tab, page, thread, publish, connects } = await begin(t);
     for (const jump of [-86_400_000, 2 * 86_400_000, -20_000, 20_000]) {
-      await page.evaluate((ms) => life.sleep(ms), jump);
       // The page looks at its clocks every second. What is set back is no sleep, nor is a little.
+      const looks = await page.evaluate((ms) => (life.sleep(ms), life.turns[1000] ?? 0), jump);
+      const hasLooked = () => page.evaluate((looks) => life.turns[1000] > looks, looks);
+      await until(hasLooked, () => "a look at the clocks");
       if (jump > 30_000) await until(() => connects() === 2, () => "a sleep that is noticed");
-      else await page.evaluate(() => new Promise((resolve) => setTimeout(resolve, 1200)));
       await publish();
       await tab.equals(thread);
     }
